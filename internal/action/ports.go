@@ -1,0 +1,365 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"rollcall/internal/policy"
+)
+
+// Ref names a device: Central's endpoint id within its tenant, both lower-case UUIDs.
+type Ref struct{ TenantID, EndpointID string }
+
+// Central is what the actions ask of Sophos Central. Implementations never
+// block past ctx and never repeat a DELETE.
+type Central interface {
+	// Look reads the device, its same-named siblings and the tenant's newest
+	// last-seen time (not older than newestWithin). Failure is a Status, never
+	// an error: the caller must be able to put it on record.
+	Look(ctx context.Context, dev Ref, newestWithin time.Duration) (policy.Live, *Trouble)
+	// Present reads only whether Central has the device now: LiveFound,
+	// LiveNotFound, or LiveFailed / LiveForeignTenant with the trouble.
+	Present(ctx context.Context, dev Ref) (policy.Live, *Trouble)
+	// Prepare makes all ready for a DELETE (token, host) so that nothing but
+	// the DELETE itself remains to be sent. It also returns the number of the
+	// tenant's devices (0 = not known), and the device's full record as Central
+	// gave it, to be kept; the record never holds a tamper-protection password.
+	Prepare(ctx context.Context, dev Ref) (Prepared, *Trouble)
+	// Delete sends exactly one DELETE, or none: never when sendBy has passed on
+	// the wall or the monotonic clock by the time the first byte would leave.
+	Delete(ctx context.Context, dev Ref, sendBy time.Time) Sent
+}
+
+// Prepared is what is known of a device right before its delete.
+type Prepared struct {
+	Population int
+	Record     []byte // JSON
+}
+
+// Trouble is a failed call to Central, put so that it can be recorded and shown.
+type Trouble struct {
+	Class         Class
+	Status        int    // HTTP status; 0 = none
+	CorrelationID string // Central's, for its support
+	Text          string // one sentence, safe to show
+	RetryAfter    time.Duration
+	Limited       bool // Central's 429, or this service's own budget
+	Own           bool // this service's own limit or time-out
+	Outage        bool // Central as a whole (or the credential) fails, not this device
+}
+
+// Class says what kind of failure it was.
+type Class string
+
+// The classes of failure.
+const (
+	Transient Class = "transient" // may pass by itself
+	Permanent Class = "permanent" // asking again gives the same
+	Ambiguous Class = "ambiguous" // it is not known whether it took effect
+)
+
+// SentKind is what the answer to a DELETE says, before the read-back.
+type SentKind uint8
+
+// What a DELETE can come to. The zero value is the one to be careful with.
+const (
+	SentUnclear  SentKind = iota // 5xx, time-out, cut connection, unreadable answer: may have taken effect
+	SentAccepted                 // 200 with deleted: true
+	SentRefused                  // 4xx but 429, a redirect, or 200 without deleted: true
+	SentLimited                  // 429
+	NotSent                      // certainly never left
+)
+
+// Sent is the outcome of one DELETE.
+type Sent struct {
+	Kind    SentKind
+	Trouble *Trouble // nil when accepted
+}
+
+// ErrState is returned by every ledger method when Redis does not answer or
+// can't be trusted to have answered; nothing may be deleted on it.
+var ErrState = errors.New("state unavailable")
+
+// ErrNotFound is returned where a ticket or device is not on record.
+var ErrNotFound = errors.New("not on record")
+
+// Ledger is what the actions remember. One call is one round trip and one
+// atomic step; a step that changes state writes its audit entry with it.
+type Ledger interface {
+	// Standing reads all that is known of a device, and of its tenant. tokenID
+	// may be empty; else Spent says what became of that token's DELETE.
+	Standing(ctx context.Context, dev Ref, tokenID string) (Standing, error)
+	// Note records a step that took no arrow of its own: verify-live,
+	// evaluate, a refused or deferred delete. It counts or clears failed
+	// verifications and may mark a deleted device as come back.
+	Note(ctx context.Context, n Note) (Receipt, error)
+	Deletes
+	Tickets
+}
+
+// Standing is policy's view of the record, and what only actions need.
+type Standing struct {
+	policy.Standing
+	State        string // the device's state, by name (see the ledger's table)
+	Seq          int64  // the tenant's audit sequence
+	Installation string // the store's installation id; empty = no mark
+	Hostname     string // as last recorded
+	Spent        *Spent // of the token asked for; nil = that token sent no DELETE
+	Intent       *IntentState
+}
+
+// Spent is what became of the one DELETE that a token may send.
+type Spent struct {
+	Outcome string `json:"outcome"` // deleted, failed, limited, pending, unsent
+	At      time.Time
+	Text    string
+}
+
+// IntentState is an unsettled delete.
+type IntentState struct {
+	TokenID     string
+	ApprovalID  string
+	At          time.Time // when the intent was written
+	SettleAfter time.Time // before this nobody may conclude that it was not applied
+}
+
+// Receipt is the audit sequence after a step, which tokens bear.
+type Receipt struct {
+	Seq          int64
+	Installation string
+	VerifyFails  int // failed verifications in a row, after this step
+}
+
+// Mark is what every recorded step has in common.
+type Mark struct {
+	Dev           Ref
+	Hostname      string
+	Action        string // the wire name of the action
+	Outcome       string
+	Code          policy.Code
+	By            string // the API key's name, or the person's
+	RequestID     string
+	Mode          string // dry-run or live
+	PolicyVersion string
+	At            time.Time // the actions' clock; the ledger's own time rules for expiry
+}
+
+// Note is a step without an arrow.
+type Note struct {
+	Mark
+	Decision     []byte   // JSON kept as the device's latest decision; nil = leave the last one
+	Verified     bool     // a live read succeeded: clears the row of failures
+	VerifyFailed *Trouble // a live read failed
+	CountFailure bool     // whether that failure counts towards the row
+	Apart        time.Duration
+	CameBack     bool // Central has a device again that is recorded as deleted
+	Gone         bool // Central has no such device, and not by us
+}
+
+// Deletes are the ledger's steps of one delete.
+type Deletes interface {
+	// Lease takes the device for owner, or says that another holds it.
+	Lease(ctx context.Context, dev Ref, owner string, ttl time.Duration) (bool, error)
+	// Release frees the lease if owner still holds it.
+	Release(ctx context.Context, dev Ref, owner string) error
+	// Begin checks again all that may have changed, reserves the limit and
+	// writes the intent, in one step.
+	Begin(ctx context.Context, in Intent) (Begun, error)
+	// Paused reads both kill switches; the reason is empty when none is on.
+	Paused(ctx context.Context, tenantID string) (string, error)
+	// Settle ends an intent, or puts on record that its outcome is not known
+	// yet. Settling what is settled changes nothing.
+	Settle(ctx context.Context, s Settlement) (Receipt, error)
+	// Unsettled lists the devices with an intent on record, of every tenant.
+	Unsettled(ctx context.Context) ([]Ref, error)
+}
+
+// Intent is a delete about to be sent.
+type Intent struct {
+	Mark
+	Owner      string // of the lease
+	TokenID    string
+	ApprovalID string // empty for a plain verdict
+	TicketID   string
+	Seq        int64 // the token's audit sequence
+	Limits     policy.Limits
+	Population int           // devices of the tenant; with 0 or less the percentage allows none
+	Window     time.Duration // how long the DELETE may be sent
+	Settle     time.Duration // how long after the intent nobody may call it not applied
+	Record     []byte        // the full record as Central gave it, no secrets
+}
+
+// Begun is the answer to an intent. Code is empty when it stands; else the
+// reason why not: a state's (IN_FLIGHT, TICKET_OPEN, ALREADY_DELETED, ...) or a
+// limit's (LIMIT_DAY, LIMIT_PERCENT, SPACING, CIRCUIT_OPEN).
+type Begun struct {
+	Receipt
+	Code       policy.Code
+	Text       string
+	RetryAfter time.Duration
+	At         time.Time // when the intent was written, by the ledger's clock
+}
+
+// SettleAs is how an intent ends.
+type SettleAs string
+
+// The ends of an intent.
+const (
+	SettleDeleted SettleAs = "deleted" // read back: gone
+	SettleFailed  SettleAs = "failed"  // read back: still there, and it will not go by itself
+	SettleLimited SettleAs = "limited" // Central answered 429 and still has it
+	SettleUnsent  SettleAs = "unsent"  // the DELETE certainly never left
+	SettlePending SettleAs = "pending" // not known yet; the intent stays
+)
+
+// Settlement ends (or keeps) an intent.
+type Settlement struct {
+	Mark
+	Owner     string // of the lease; empty for the reconciler
+	TokenID   string // of the intent; a settlement for another intent changes nothing
+	As        SettleAs
+	Trouble   *Trouble
+	RestoreBy time.Time // with SettleDeleted: until when Central can restore it
+}
+
+// Tickets are the ledger's steps for a person's question.
+type Tickets interface {
+	OpenTicket(ctx context.Context, o Opening) (TicketStep, error)
+	CloseTicket(ctx context.Context, c Closing) (TicketStep, error)
+	// Ticket returns ErrNotFound for an id that was never opened.
+	Ticket(ctx context.Context, ticketID string) (Ticket, error)
+}
+
+// Opening opens a ticket.
+type Opening struct {
+	Mark
+	TicketID, TicketSystem, TicketURL, OpenedBy string
+	TwoPersons                                  bool   // a VIP's device or a server: openedBy and decidedBy must differ
+	Claims                                      []byte // what the approver is shown, kept for the approval
+}
+
+// Closing closes a ticket with a decision, or changes one.
+type Closing struct {
+	Mark
+	TicketID, Decision, DecidedBy, Note, TicketState string
+	MayChange                                        bool // the key has the scope that a change needs
+	ApprovalID                                       string
+	ApprovalTTL                                      time.Duration
+	Keep                                             *policy.KeepUntil
+}
+
+// TicketStep is the ledger's answer to opening or closing.
+type TicketStep struct {
+	Receipt
+	Outcome string      // opened, already_open; closed, already_closed, changed, not_found; refused, conflict
+	Code    policy.Code // with refused
+	Ticket  Ticket      // as it stands now; with already_open the standing one
+}
+
+// Ticket is a question put to a person, and the answer.
+type Ticket struct {
+	TicketID     string    `json:"ticketId"`
+	TenantID     string    `json:"tenantId"`
+	EndpointID   string    `json:"endpointId"`
+	Hostname     string    `json:"hostname"`
+	State        string    `json:"state"` // open, closed
+	OpenedAt     time.Time `json:"openedAt"`
+	ClosedAt     time.Time `json:"closedAt"` // zero while open
+	Decision     string    `json:"decision"` // empty while open
+	OpenedBy     string    `json:"openedBy"`
+	DecidedBy    string    `json:"decidedBy"`
+	TicketSystem string    `json:"ticketSystem"`
+	TicketURL    string    `json:"ticketUrl"`
+	TicketState  string    `json:"ticketState"` // the ticket system's own word
+	Note         string    `json:"note"`
+	TwoPersons   bool      `json:"-"`
+	Claims       []byte    `json:"-"`
+	ApprovalID   string    `json:"-"`
+	ApprovalTill time.Time `json:"-"`
+	ApprovalUsed bool      `json:"-"`
+}
+
+// Dev is the device that the ticket is about.
+func (t Ticket) Dev() Ref { return Ref{TenantID: t.TenantID, EndpointID: t.EndpointID} }
+
+// Books is what the reading routes show, and the switches. It is declared here,
+// beside the types, and used by the edge.
+type Books interface {
+	Exclusions(ctx context.Context, kind string, since time.Time) iter.Seq2[Exclusion, error]
+	TicketLog(ctx context.Context, state string) iter.Seq2[Ticket, error]
+	Ticket(ctx context.Context, ticketID string) (Ticket, error)
+	Failures(ctx context.Context) iter.Seq2[Failure, error]
+	AckFailure(ctx context.Context, dev Ref, by, note, requestID string) (bool, error)
+	Audit(ctx context.Context, since time.Time, tenantID, endpointID string) iter.Seq2[[]byte, error]
+	Decisions(ctx context.Context, since time.Time) iter.Seq2[[]byte, error]
+	DeviceRecord(ctx context.Context, dev Ref) (DeviceRecord, error)
+	DevicesNamed(ctx context.Context, hostname string) ([]DeviceRecord, error)
+	Pause(ctx context.Context, s Switch) (SwitchState, error)
+	Resume(ctx context.Context, s Switch) (SwitchState, error)
+	ResetCircuit(ctx context.Context, s Switch) (SwitchState, error)
+}
+
+// Exclusion is one row of the feed that keeps devices out of the next search.
+type Exclusion struct {
+	TenantID   string     `json:"tenantId"`
+	EndpointID string     `json:"endpointId"`
+	Hostname   string     `json:"hostname"`
+	Kind       string     `json:"kind"` // deleted, ticket, kept
+	Since      time.Time  `json:"since"`
+	TicketID   string     `json:"ticketId"`
+	RestoreBy  *time.Time `json:"restoreBy"` // deleted only
+}
+
+// Failure is a failed verification or delete that waits for a person.
+type Failure struct {
+	TenantID   string    `json:"tenantId"`
+	EndpointID string    `json:"endpointId"`
+	Hostname   string    `json:"hostname"`
+	Kind       string    `json:"kind"` // verify, delete, come-back
+	Class      Class     `json:"class"`
+	Count      int       `json:"count"`
+	FirstAt    time.Time `json:"firstAt"`
+	LastAt     time.Time `json:"lastAt"`
+	Text       string    `json:"text"`
+}
+
+// DeviceRecord is all that is known of one device.
+type DeviceRecord struct {
+	TenantID   string         `json:"tenantId"`
+	EndpointID string         `json:"endpointId"`
+	Hostname   string         `json:"hostname"`
+	State      string         `json:"state"`
+	DeletedAt  *time.Time     `json:"deletedAt"`
+	RestoreBy  *time.Time     `json:"restoreBy"`
+	TicketID   string         `json:"ticketId"`
+	Failures   []Failure      `json:"failures"`
+	Decision   map[string]any `json:"decision"` // the latest
+	Record     map[string]any `json:"record"`   // Central's, as it was before the delete
+}
+
+// Switch throws the kill switch, of one tenant or (empty TenantID) of all.
+type Switch struct {
+	TenantID, Reason, By, RequestID string
+}
+
+// SwitchState is what holds after a switch was thrown.
+type SwitchState struct {
+	TenantID    string `json:"tenantId"`
+	Paused      bool   `json:"paused"`
+	Reason      string `json:"reason"`
+	By          string `json:"by"`
+	CircuitOpen bool   `json:"circuitOpen"`
+}
+
+// ErrToken is returned by Sealer.Open for a token that is forged, cut, sealed
+// with a key that is not listed, or no token at all.
+var ErrToken = errors.New("token cannot be opened")
+
+// Sealer seals and opens tokens. Kind and time are inside; what is sealed for
+// one kind does not open as another.
+type Sealer interface {
+	Seal(kind string, plain []byte) (string, error)
+	Open(token string) (kind string, plain []byte, err error)
+}
