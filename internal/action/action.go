@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"rollcall/internal/policy"
@@ -43,6 +44,8 @@ type Runner struct {
 	rules   func() Rules
 	now     func() time.Time
 	set     Settings
+	seen    sequences
+	running sync.WaitGroup // deletes past their intent
 }
 
 // New returns a Runner. rules gives the policy in force at each call, now the time.
@@ -123,7 +126,3 @@ type TicketCloseInput struct{ TicketID, Decision, DecidedBy, Note, TicketState s
 func (r *Runner) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, r.set.ActionTimeout)
 }
-
-// Reconcile settles every intent whose time has come, by reading the device in
-// Central; it is the same code as the next call for the device would run.
-func (r *Runner) Reconcile(ctx context.Context) error { return errors.New("not written yet") }

@@ -2,10 +2,159 @@ package action
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
+
+	"rollcall/internal/policy"
 )
 
-// Evaluate is still to be written.
+// Evaluate decides what is to be done with the event's device: delete, manual,
+// skip or keep. It returns *Invalid for evidence that can't be used, ErrState
+// when the ledger does not answer. It never deletes.
 func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Result, error) {
-	return Result{}, errors.New("not written yet")
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	rules := r.rules()
+	dev, named := refOf(in.Event)
+	if !named {
+		return r.evaluateUnnamed(ctx, call, in.Event, dev, rules.Params)
+	}
+	mode := r.modeFor(dev.TenantID, rules.Params)
+	evidence, err := r.evidence(ctx, in.Evidence, dev)
+	if err != nil {
+		return Result{}, err
+	}
+	st, err := r.standing(ctx, dev, mode, evidence)
+	if err != nil {
+		return Result{}, err
+	}
+	if st, err = r.settled(ctx, dev, mode, st); err != nil {
+		return Result{}, err
+	}
+	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false
+	if !r.usable(evidence, mode, st) {
+		live, trouble = r.look(ctx, dev, rules.Params)
+		fresh = true
+	}
+	f := policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}
+	return r.decide(ctx, call, f, st, trouble, fresh, mode, rules.Params)
+}
+
+// evidence opens verify-live's token; no token is no evidence.
+func (r *Runner) evidence(ctx context.Context, token string, dev Ref) (claims, error) {
+	if token == "" {
+		return claims{}, nil
+	}
+	_, c, err := r.open(ctx, "evidence", token, kindEvidence)
+	if err != nil {
+		return claims{}, err
+	}
+	if c.Dev != dev {
+		return claims{}, &Invalid{Field: "evidence", Problem: "is of another device than the event's"}
+	}
+	return c, nil
+}
+
+// usable reports whether evidence may stand in for a look-up: of this mode and
+// installation, and still fresh.
+func (r *Runner) usable(c claims, mode string, st Standing) bool {
+	return c.ID != "" && c.Mode == mode && c.Installation == st.Installation && r.now().Before(c.Till)
+}
+
+// decide asks the policy, writes the decision down and seals it.
+func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Standing, trouble *Trouble, fresh bool,
+	mode string, p policy.Params,
+) (Result, error) {
+	now := r.now()
+	d := policy.Evaluate(f, p, now)
+	dev, _ := refOf(f.Event)
+	res := r.result(call, "evaluate", dev, mode, p, now)
+	res.Hostname, res.Reasons = name(f.Live, f.Event, st), d.Reasons
+	res.EligibleAt, res.RetryAfter = d.EligibleAt, d.RetryAfter
+	res.TicketID = f.Standing.OpenTicket
+	res.sawLive(f.Live, d.Activity)
+	res.end(outcomeOf(d.Verdict))
+	n := Note{Mark: res.mark(call), CameBack: cameBack(st, f.Live)}
+	if fresh {
+		verified(&n, f.Live, trouble, p)
+	}
+	var err error
+	if n.Decision, err = decisionRecord(res, f, d); err != nil {
+		return Result{}, err
+	}
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
+	at, err := r.note(ctx, n)
+	if err != nil {
+		return Result{}, err
+	}
+	res.Token, err = r.sealVerdict(ctx, f, d, res, p, at)
+	return res, err
+}
+
+// outcomeOf names a verdict on the wire. What is no verdict goes to a person.
+func outcomeOf(v policy.Verdict) string {
+	switch v {
+	case policy.Delete:
+		return "delete"
+	case policy.Skip:
+		return "skip"
+	case policy.Keep:
+		return "keep"
+	case policy.Manual:
+	}
+	return "manual"
+}
+
+// sealVerdict seals what was decided, and on what.
+func (r *Runner) sealVerdict(ctx context.Context, f policy.Facts, d policy.Decision, res Result, p policy.Params,
+	at Receipt,
+) (string, error) {
+	c := r.newClaims(res.Dev, res.Mode, res.EvaluatedAt, p.VerdictTTL, at)
+	c.Event, c.Verdict, c.Reasons = f.Event, d.Verdict, d.Reasons
+	c.Digest = policy.EvidenceDigest(f.Live)
+	c.TwoPersons = policy.TwoPersons(f, p, res.EvaluatedAt)
+	for _, reason := range d.Reasons {
+		c.Shown = append(c.Shown, reason.Code)
+	}
+	c.Shown = append(c.Shown, d.Waived...)
+	return r.seal(ctx, kindVerdict, c)
+}
+
+// decisionRecord is what is kept as the device's latest decision, with the
+// facts that it rests on, so that another policy can be asked about them later.
+func decisionRecord(res Result, f policy.Facts, d policy.Decision) ([]byte, error) {
+	b, err := json.Marshal(struct {
+		Verdict       string          `json:"verdict"`
+		ReasonCode    policy.Code     `json:"reasonCode"`
+		Reasons       []policy.Reason `json:"reasons"`
+		Mode          string          `json:"mode"`
+		PolicyVersion string          `json:"policyVersion"`
+		Event         policy.Event    `json:"event"`
+		Live          policy.Live     `json:"live"`
+	}{outcomeOf(d.Verdict), d.Code(), d.Reasons, res.Mode, res.PolicyVersion, f.Event, f.Live})
+	if err != nil {
+		return nil, fmt.Errorf("decision record: %w", err)
+	}
+	return b, nil
+}
+
+// evaluateUnnamed answers for an event that names no device: there is no record
+// to read or write and nothing to look up, but a person should see it. The kill
+// switch is read all the same, and that the ledger answers.
+func (r *Runner) evaluateUnnamed(ctx context.Context, call Call, e policy.Event, dev Ref, p policy.Params) (Result, error) {
+	paused, err := r.ledger.Paused(ctx, dev.TenantID)
+	if err != nil {
+		return Result{}, err
+	}
+	now := r.now()
+	f := policy.Facts{Event: e, Standing: policy.Standing{Paused: paused}}
+	d := policy.Evaluate(f, p, now)
+	res := r.result(call, "evaluate", dev, r.modeFor(dev.TenantID, p), p, now)
+	res.Hostname, res.Reasons, res.RetryAfter = name(f.Live, e, Standing{}), d.Reasons, d.RetryAfter
+	res.end(outcomeOf(d.Verdict))
+	if res.Next == "ticket-open" {
+		res.Next = "stop" // no device, so no token, so no ticket here
+	}
+	return res, nil
 }

@@ -95,6 +95,10 @@ type Ledger interface {
 	// evaluate, a refused or deferred delete. It counts or clears failed
 	// verifications and may mark a deleted device as come back.
 	Note(ctx context.Context, n Note) (Receipt, error)
+	// Park keeps b under its digest for ttl: a token's contents that are too
+	// large to be sealed. Unpark reports whether it is still there.
+	Park(ctx context.Context, tenantID, digest string, b []byte, ttl time.Duration) error
+	Unpark(ctx context.Context, tenantID, digest string) ([]byte, bool, error)
 	Deletes
 	Tickets
 }
@@ -102,11 +106,12 @@ type Ledger interface {
 // Standing is policy's view of the record, and what only actions need.
 type Standing struct {
 	policy.Standing
-	State        string // the device's state, by name (see the ledger's table)
-	Seq          int64  // the tenant's audit sequence
-	Installation string // the store's installation id; empty = no mark
-	Hostname     string // as last recorded
-	Spent        *Spent // of the token asked for; nil = that token sent no DELETE
+	Now          time.Time // the ledger's clock at the read
+	State        string    // the device's state, by name (see the ledger's table)
+	Seq          int64     // the tenant's audit sequence
+	Installation string    // the store's installation id; empty = no mark
+	Hostname     string    // as last recorded
+	Spent        *Spent    // of the token asked for; nil = that token sent no DELETE
 	Intent       *IntentState
 }
 
@@ -356,6 +361,10 @@ type SwitchState struct {
 // ErrToken is returned by Sealer.Open for a token that is forged, cut, sealed
 // with a key that is not listed, or no token at all.
 var ErrToken = errors.New("token cannot be opened")
+
+// ErrTokenSize is returned by Sealer.Seal where the token would be longer than
+// what callers may be asked to carry.
+var ErrTokenSize = errors.New("token would be too long")
 
 // Sealer seals and opens tokens. Kind and time are inside; what is sealed for
 // one kind does not open as another.

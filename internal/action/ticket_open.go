@@ -2,10 +2,100 @@ package action
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
+
+	"rollcall/internal/policy"
 )
 
-// TicketOpen is still to be written.
+// TicketOpen records that a person was asked about the device of a verdict, and
+// keeps it out of the next run meanwhile. It returns *Invalid for a token that
+// can't be used, ErrConflict when the ticket id is open for another device.
 func (r *Runner) TicketOpen(ctx context.Context, call Call, in TicketOpenInput) (Result, error) {
-	return Result{}, errors.New("not written yet")
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	_, c, err := r.open(ctx, "token", in.Token, kindVerdict)
+	if err != nil {
+		return Result{}, err
+	}
+	p, now := r.rules().Params, r.now()
+	mode := r.modeFor(c.Dev.TenantID, p)
+	st, err := r.standing(ctx, c.Dev, mode, claims{})
+	if err != nil {
+		return Result{}, err
+	}
+	res := r.result(call, "ticket-open", c.Dev, mode, p, now)
+	res.Hostname, res.TicketID = name(policy.Live{}, c.Event, st), in.TicketID
+	d := &deletion{r: r, call: call, c: c, st: st, mode: mode, res: res}
+	if d.staleForTicket() {
+		return d.record(ctx, Note{})
+	}
+	claimed, err := json.Marshal(c)
+	if err != nil {
+		return Result{}, fmt.Errorf("claims: %w", err)
+	}
+	res.Outcome = "opened"
+	step, err := r.ledger.OpenTicket(ctx, Opening{
+		Mark: res.mark(call), TicketID: in.TicketID, TicketSystem: in.TicketSystem, TicketURL: in.TicketURL,
+		OpenedBy: in.OpenedBy, TwoPersons: c.TwoPersons, Claims: claimed,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	r.seen.saw(c.Dev.TenantID, step.Receipt)
+	return res.ticketed(step)
+}
+
+// staleForTicket refuses a token that no longer says anything, or that says
+// that no person is needed.
+func (d *deletion) staleForTicket() bool {
+	switch c := d.c; {
+	case c.Installation != d.st.Installation:
+		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store.")
+	case c.Mode != d.mode:
+		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
+	case !d.r.now().Before(c.Till):
+		d.res.because(policy.TokenExpired, policy.Skip, "The token was valid until "+stamp(c.Till)+".")
+	case c.Verdict != policy.Manual && c.Verdict != policy.Delete:
+		d.res.Reasons = c.Reasons
+	default:
+		return false
+	}
+	d.res.end("refused")
+	return true
+}
+
+// ticketed finishes the answer to opening or closing a ticket.
+func (res Result) ticketed(step TicketStep) (Result, error) {
+	switch step.Outcome {
+	case "conflict":
+		return Result{}, ErrConflict
+	case "forbidden":
+		return Result{}, fmt.Errorf("%w: approve", ErrForbidden)
+	case "refused":
+		res.because(step.Code, policy.Skip, refusals(step.Code))
+	}
+	if step.Ticket.TicketID != "" {
+		res.TicketID, res.TicketState = step.Ticket.TicketID, step.Ticket.State
+		res.Dev, res.Hostname = step.Ticket.Dev(), step.Ticket.Hostname
+	}
+	res.end(step.Outcome)
+	res.Deleted = known(step.Code == policy.AlreadyDeleted)
+	res.Next = "stop"
+	return res, nil
+}
+
+// refusals says why a ticket's step was refused.
+func refusals(code policy.Code) string {
+	switch code {
+	case policy.AlreadyDeleted:
+		return "The device was already deleted."
+	case policy.InFlight:
+		return "A delete of the device is under way."
+	case policy.ApprovalUsed:
+		return "The approval was already used."
+	case policy.SecondPersonNeeded:
+		return "A VIP's device or a server needs openedBy and decidedBy, and they must differ."
+	}
+	return "The device's state does not allow it: " + string(code) + "."
 }

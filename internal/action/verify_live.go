@@ -2,10 +2,77 @@ package action
 
 import (
 	"context"
-	"errors"
+	"time"
+
+	"rollcall/internal/policy"
 )
 
-// VerifyLive is still to be written.
+// VerifyLive reads the event's device in Central and says whether it is in use.
+// It returns *Invalid when the event names no device, ErrState when the ledger
+// does not answer.
 func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) (Result, error) {
-	return Result{}, errors.New("not written yet")
+	dev, ok := refOf(in.Event)
+	if !ok {
+		return Result{}, missingIDs(in.Event)
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	p, now := r.rules().Params, r.now()
+	mode := r.modeFor(dev.TenantID, p)
+	st, err := r.standing(ctx, dev, mode, claims{})
+	if err != nil {
+		return Result{}, err
+	}
+	live, trouble := r.look(ctx, dev, p)
+	v := policy.Verify(policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}, p, now)
+	res := r.result(call, "verify-live", dev, mode, p, now)
+	res.Hostname, res.Reasons, res.RetryAfter = name(live, in.Event, st), v.Reasons, live.RetryAfter
+	res.sawLive(live, v.Activity)
+	if live.Status == policy.LiveFound {
+		res.Device = &live.Device
+	}
+	res.end(v.Outcome)
+	return r.recordVerify(ctx, call, res, st, live, trouble, p)
+}
+
+// recordVerify puts the verification on record and seals the evidence.
+func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Standing, live policy.Live,
+	trouble *Trouble, p policy.Params,
+) (Result, error) {
+	n := Note{Mark: res.mark(call), CameBack: cameBack(st, live)}
+	verified(&n, live, trouble, p)
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
+	at, err := r.note(ctx, n)
+	if err != nil {
+		return Result{}, err
+	}
+	if res.Outcome == "unverified" {
+		res.NeedsReview = at.VerifyFails >= p.Failures.ManualAfter
+		return res, nil
+	}
+	if live.Status == policy.LiveForeignTenant {
+		return res, nil
+	}
+	c := r.newClaims(res.Dev, res.Mode, res.EvaluatedAt, p.EvidenceTTL, at)
+	c.Live = live
+	res.Token, err = r.seal(ctx, kindEvidence, c)
+	return res, err
+}
+
+// missingIDs names the id that could not be read.
+func missingIDs(e policy.Event) error {
+	if !e.Central.ID.Known() {
+		return &Invalid{Field: "event.central.id", Problem: "must be the device's UUID in Central"}
+	}
+	return &Invalid{Field: "event.central.tenant.id", Problem: "must be the UUID of the device's tenant"}
+}
+
+// bookTime bounds the writing down of what has happened.
+const bookTime = 2 * time.Second
+
+// bookkeeping is the context in which a step is written down: it outlives the
+// caller's, which may have been spent on Central or given up.
+func bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), bookTime)
 }

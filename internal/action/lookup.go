@@ -1,0 +1,95 @@
+package action
+
+import (
+	"context"
+	"time"
+
+	"rollcall/internal/policy"
+)
+
+// defaultRetry is when to try again where nobody said when.
+const defaultRetry = time.Minute
+
+// refOf names the event's device; ok only where both ids could be read.
+func refOf(e policy.Event) (Ref, bool) {
+	ref := Ref{TenantID: e.Central.TenantID.Value, EndpointID: e.Central.ID.Value}
+	return ref, e.Central.TenantID.Known() && e.Central.ID.Known()
+}
+
+// modeFor is the mode that holds for a tenant: live only where both the service
+// and the policy say so.
+func (r *Runner) modeFor(tenantID string, p policy.Params) string {
+	if r.set.Mode == LiveMode && p.Live(tenantID) {
+		return LiveMode
+	}
+	return DryRun
+}
+
+// standing reads the record of dev and holds the store against what tokens and
+// this process know of it. In dry-run the store need not be trusted: nothing is
+// deleted on it.
+func (r *Runner) standing(ctx context.Context, dev Ref, mode string, c claims) (Standing, error) {
+	was := r.seen.of(dev.TenantID)
+	s, err := r.ledger.Standing(ctx, dev, c.ID)
+	if err != nil {
+		return Standing{}, err
+	}
+	at := Receipt{Seq: s.Seq, Installation: s.Installation}
+	rolledBack := behind(at, was) || behind(at, Receipt{Seq: c.Seq, Installation: c.Installation})
+	switch {
+	case mode != LiveMode:
+		s.Unverified = ""
+	case s.Unverified == "" && rolledBack:
+		s.Unverified = "the store's audit sequence is lower than one that was already handed out"
+	}
+	if !rolledBack {
+		r.seen.saw(dev.TenantID, at)
+	}
+	return s, nil
+}
+
+// look reads the device live. A limit or an outage of Central's is no failure of
+// this device, so it never counts towards its third.
+func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params) (policy.Live, *Trouble) {
+	live, trouble := r.central.Look(ctx, dev, p.NewestWithin)
+	if trouble != nil {
+		live.Own = live.Own || !counts(trouble)
+		if live.Problem == "" {
+			live.Problem = trouble.Text
+		}
+		live.RetryAfter = max(live.RetryAfter, trouble.RetryAfter)
+	}
+	return live, trouble
+}
+
+// counts reports whether a failed read says something about this device.
+func counts(t *Trouble) bool { return !t.Own && !t.Limited && !t.Outage }
+
+// verified fills in the part of a note that tells how the live read went.
+func verified(n *Note, live policy.Live, trouble *Trouble, p policy.Params) {
+	n.Apart = p.Failures.Apart
+	switch live.Status {
+	case policy.LiveFound, policy.LiveNotFound:
+		n.Verified = true
+	case policy.LiveFailed, policy.LiveUnread:
+		if trouble == nil {
+			trouble = &Trouble{Class: Transient, Text: live.Problem}
+		}
+		n.VerifyFailed, n.CountFailure = trouble, counts(trouble)
+	case policy.LiveForeignTenant:
+	}
+}
+
+// cameBack reports whether Central shows a device that is recorded as deleted.
+func cameBack(s Standing, live policy.Live) bool {
+	return !s.DeletedAt.IsZero() && s.CameBackAt.IsZero() && live.Status == policy.LiveFound
+}
+
+// note records a step and remembers the sequence that it got.
+func (r *Runner) note(ctx context.Context, n Note) (Receipt, error) {
+	at, err := r.ledger.Note(ctx, n)
+	if err == nil {
+		r.seen.saw(n.Dev.TenantID, at)
+	}
+	return at, err
+}

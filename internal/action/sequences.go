@@ -1,0 +1,40 @@
+package action
+
+import "sync"
+
+// sequences remembers, per tenant, the highest audit sequence that this process
+// has seen. A store that shows less was rolled back. The zero value is ready.
+type sequences struct {
+	mu   sync.Mutex
+	high map[string]Receipt
+}
+
+// of returns what was seen of a tenant. Read it before asking the store: what
+// another request has seen in between may not be held against the answer.
+func (s *sequences) of(tenantID string) Receipt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.high[tenantID]
+}
+
+// saw notes a sequence. A new installation begins anew; a step that wrote
+// nothing says nothing.
+func (s *sequences) saw(tenantID string, at Receipt) {
+	if at.Seq == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.high == nil {
+		s.high = map[string]Receipt{}
+	}
+	if was := s.high[tenantID]; was.Installation == at.Installation && was.Seq > at.Seq {
+		return
+	}
+	s.high[tenantID] = at
+}
+
+// behind reports whether a store at is older than one that showed was.
+func behind(at, was Receipt) bool {
+	return at.Installation == was.Installation && at.Seq < was.Seq
+}
