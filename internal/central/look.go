@@ -1,0 +1,124 @@
+package central
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/internal/action"
+	"rollcall/internal/policy"
+)
+
+// whatDevice is what people read about reading one device.
+const whatDevice = "reading the device"
+
+// Look implements [action.Central]. The device, its same-named siblings and the
+// tenant's newest sign of life are all needed: one that can't be read fails the
+// whole look. The first and the last are asked at the same time.
+func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration) (policy.Live, *action.Trouble) {
+	p, live, trouble := c.locate(ctx, c.reads, dev)
+	if trouble != nil {
+		return live, trouble
+	}
+	aside, cancel := context.WithCancel(ctx)
+	defer cancel()
+	newest := make(chan fetched[time.Time], 1)
+	go func() {
+		at, trouble := c.newestSeen(aside, p, newestWithin)
+		newest <- fetched[time.Time]{at, trouble}
+	}()
+	live, _, trouble = c.read(ctx, c.reads, p, dev, "full")
+	if live.Status != policy.LiveFound {
+		return live, trouble
+	}
+	live.SameNamed, trouble = c.sameNamed(ctx, p, live.Device)
+	if trouble != nil {
+		return c.failed(trouble), trouble
+	}
+	n := <-newest
+	if n.trouble != nil {
+		return c.failed(n.trouble), n.trouble
+	}
+	if !n.value.IsZero() {
+		live.NewestSeenAt = policy.Is(n.value)
+	}
+	return live, nil
+}
+
+// Present implements [action.Central] by one read.
+func (c *Client) Present(ctx context.Context, dev action.Ref) (policy.Live, *action.Trouble) {
+	p, live, trouble := c.locate(ctx, c.reads, dev)
+	if trouble != nil {
+		return live, trouble
+	}
+	live, _, trouble = c.read(ctx, c.reads, p, dev, "basic")
+	return live, trouble
+}
+
+// locate finds the tenant's place, or the live result that there is none.
+func (c *Client) locate(ctx context.Context, a *account, dev action.Ref) (place, policy.Live, *action.Trouble) {
+	if !isUUID(dev.TenantID) || !isUUID(dev.EndpointID) {
+		trouble := &action.Trouble{Class: action.Permanent, Text: "The ids of tenant and device are no UUIDs."}
+		return place{}, c.failed(trouble), trouble
+	}
+	p, trouble := a.place(ctx, dev.TenantID)
+	switch {
+	case trouble != nil:
+		return place{}, c.failed(trouble), trouble
+	case p.foreign:
+		trouble := &action.Trouble{Class: action.Permanent, Text: "The credential does not serve this tenant."}
+		return place{}, policy.Live{Status: policy.LiveForeignTenant, At: c.now(), Problem: trouble.Text}, trouble
+	}
+	return p, policy.Live{}, nil
+}
+
+// failed is the live result of a trouble.
+func (c *Client) failed(t *action.Trouble) policy.Live {
+	return policy.Live{Status: policy.LiveFailed, At: c.now(), Own: t.Own, Problem: t.Text, RetryAfter: t.RetryAfter}
+}
+
+// read reads one device by its id, and its record as Central gave it.
+func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, view string) (policy.Live, []byte, *action.Trouble) {
+	r, trouble := a.get(ctx, request{what: whatDevice, limit: maxSingle, header: p.header(),
+		url: p.url(url.Values{"view": {view}}, url.PathEscape(dev.EndpointID))})
+	if trouble != nil {
+		if trouble.Outage || trouble.Status == http.StatusUnauthorized || trouble.Status == http.StatusForbidden || trouble.Status == http.StatusNotFound {
+			a.distrust(dev.TenantID)
+		}
+		return c.failed(trouble), nil, trouble
+	}
+	live := policy.Live{At: c.now(), CentralTime: clockOf(r.header)}
+	if r.notFound() {
+		live.Status = policy.LiveNotFound
+		return live, nil, nil
+	}
+	var object map[string]any
+	trouble = r.decode(whatDevice, &object)
+	if trouble == nil {
+		live.Device, trouble = parse(r.body)
+	}
+	if trouble == nil && !(live.Device.ID.Known() && strings.EqualFold(live.Device.ID.Value, dev.EndpointID)) {
+		trouble = unusable(whatDevice, "it is of another device")
+	}
+	if trouble != nil {
+		return c.failed(trouble), nil, trouble
+	}
+	live.Status = policy.LiveFound
+	return live, r.body, nil
+}
+
+// clockOf is Central's own clock, from the Date header.
+func clockOf(h http.Header) policy.Field[time.Time] {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return policy.Field[time.Time]{}
+	}
+	return policy.Is(at)
+}
+
+// isUUID reports whether an id is a UUID in its usual form, and so fit for a path.
+func isUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil }

@@ -1,0 +1,217 @@
+package central
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/action"
+	"rollcall/internal/policy"
+)
+
+// What people read about these calls.
+const (
+	whatSearch = "searching devices of the same name"
+	whatNewest = "asking for the newest sign of life"
+)
+
+const (
+	maxPages      = 100 // of a search; more is no name any more
+	newestPages   = 5   // looked through for a sign of life
+	contains      = 10  // characters that the name filter is sure to look at
+	tooFarAhead   = 5 * time.Minute
+	newestKept    = time.Minute
+	newestSize    = 50
+	largestPage   = 500
+	centralLayout = "2006-01-02T15:04:05.000Z"
+)
+
+// page is one page of devices.
+type page struct {
+	Items *[]json.RawMessage `json:"items"`
+	Pages *struct {
+		NextKey *string      `json:"nextKey"`
+		Items   *json.Number `json:"items"`
+	} `json:"pages"`
+}
+
+// sameNamed returns all records of the tenant with the device's short name, the
+// device among them. Filters narrow, they never decide: names are compared here.
+// The full name is asked for first. Where the device itself is not among what
+// came back, the filter may be one that looks at ten characters only.
+func (c *Client) sameNamed(ctx context.Context, p place, dev policy.Device) ([]policy.Device, *action.Trouble) {
+	name := shortName(dev.Hostname.Value)
+	if !dev.Hostname.Known() || name == "" {
+		return []policy.Device{dev}, nil
+	}
+	values := []string{name}
+	if first := []rune(name); len(first) > contains {
+		values = append(values, strings.TrimSpace(string(first[:contains])))
+	}
+	for _, value := range values {
+		all, trouble := c.list(ctx, p, value)
+		if trouble != nil {
+			return nil, trouble
+		}
+		if same, found := named(all, dev, name); found {
+			return same, nil
+		}
+	}
+	return nil, unusable(whatSearch, "the device itself is not among them")
+}
+
+// named picks those of the name, and reports whether the device is among them.
+func named(all []policy.Device, dev policy.Device, name string) (same []policy.Device, found bool) {
+	for _, d := range all {
+		if !strings.EqualFold(shortName(d.Hostname.Value), name) {
+			continue
+		}
+		found = found || d.ID.Known() && strings.EqualFold(d.ID.Value, dev.ID.Value)
+		same = append(same, d)
+	}
+	return same, found
+}
+
+// shortName is a host name without its domain and a computer account's "$".
+func shortName(hostname string) string {
+	name, _, _ := strings.Cut(strings.TrimSpace(hostname), ".")
+	return strings.TrimSpace(strings.TrimSuffix(name, "$"))
+}
+
+// list reads all devices whose name contains a value, page by page, and makes
+// sure that they are all there.
+func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Device, *action.Trouble) {
+	query := url.Values{"hostnameContains": {value}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+	var all []policy.Device
+	seen, promised := map[string]bool{}, 0
+	trouble := c.pages(ctx, p, whatSearch, query, maxPages, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+		promised = max(promised, total)
+		for _, d := range devices {
+			if d.ID.Known() && seen[strings.ToLower(d.ID.Value)] {
+				continue
+			}
+			if d.ID.Known() {
+				seen[strings.ToLower(d.ID.Value)] = true
+			}
+			all = append(all, d)
+		}
+		return true, nil
+	})
+	if trouble == nil && len(all) < promised {
+		trouble = unusable(whatSearch, "fewer devices came than were announced")
+	}
+	if trouble != nil {
+		return nil, trouble
+	}
+	return all, nil
+}
+
+// pages walks through pages until there are no more, or take has enough. A page
+// key that comes again, a page without items and too many pages are failures,
+// never an end.
+func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+	used := map[string]bool{}
+	for range most {
+		in, trouble := c.page(ctx, p, what, query)
+		if trouble != nil {
+			return trouble
+		}
+		devices, trouble := parseAll(*in.Items)
+		if trouble != nil {
+			return trouble
+		}
+		more, trouble := take(devices, whole(in.Pages.Items))
+		if trouble != nil || !more || in.Pages.NextKey == nil || *in.Pages.NextKey == "" {
+			return trouble
+		}
+		key := *in.Pages.NextKey
+		if used[key] {
+			return unusable(what, "its pages go round in a circle")
+		}
+		used[key] = true
+		query.Set("pageFromKey", key)
+	}
+	return unusable(what, "it has too many pages")
+}
+
+// page reads one page.
+func (c *Client) page(ctx context.Context, p place, what string, query url.Values) (page, *action.Trouble) {
+	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query)})
+	if trouble != nil {
+		return page{}, trouble
+	}
+	if r.status == http.StatusNotFound {
+		return page{}, r.refusedList(what)
+	}
+	var in page
+	if trouble := r.decode(what, &in); trouble != nil {
+		return page{}, trouble
+	}
+	if in.Items == nil || in.Pages == nil {
+		return page{}, unusable(what, "it has no list of devices, or does not say whether it is whole")
+	}
+	return in, nil
+}
+
+// refusedList is a 404 to a list: there is always a list, so this is no answer.
+func (r reply) refusedList(what string) *action.Trouble {
+	t := unusable(what, "a list can't be missing")
+	t.Status, t.CorrelationID = r.status, r.correlation()
+	return t
+}
+
+// whole is a count that was given; 0 for none.
+func whole(n *json.Number) int {
+	if n == nil {
+		return 0
+	}
+	i, err := strconv.Atoi(n.String())
+	if err != nil {
+		return 0
+	}
+	return i
+}
+
+// newestSeen is the newest time at which Central heard from any device of the
+// tenant; zero when that was longer ago than within. Silence is asked for anew
+// each time, a sign of life is good for a minute.
+func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
+	key := strings.ToLower(p.tenantID) + " " + within.String()
+	at, trouble := c.newest.get(ctx, c, key, func(ctx context.Context) (time.Time, time.Duration, *action.Trouble) {
+		at, trouble := c.askNewest(ctx, p, within)
+		if trouble != nil || at.IsZero() {
+			return at, 0, trouble
+		}
+		return at, newestKept, nil
+	})
+	if trouble == nil && at.Before(c.now().Add(-within)) {
+		c.newest.drop(key)
+		return time.Time{}, nil
+	}
+	return at, trouble
+}
+
+// askNewest looks for the newest sign of life, page by page. Times in the future
+// are some device's wrong clock and no sign of anything.
+func (c *Client) askNewest(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
+	now, newest, n := c.now(), time.Time{}, 0
+	query := url.Values{"lastSeenAfter": {now.Add(-within).UTC().Format(centralLayout)}, "view": {"full"}, "sort": {"lastSeenAt:desc"}, "pageSize": {strconv.Itoa(newestSize)}}
+	trouble := c.pages(ctx, p, whatNewest, query, newestPages, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
+		for _, d := range devices {
+			at := d.LastSeenAt.Value
+			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(tooFarAhead)) && at.After(newest) {
+				newest = at
+			}
+		}
+		n++
+		return newest.IsZero() && n < newestPages, nil
+	})
+	if trouble != nil {
+		return time.Time{}, trouble
+	}
+	return newest, nil
+}

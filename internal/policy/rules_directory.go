@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Tier 4: the directory's will.
+
+func directoryEnabled(f Facts, _ Params, _ time.Time) finding {
+	if e := f.Event.Directory.Enabled; e.Known() && e.Value {
+		return hits("The directory account is enabled.")
+	}
+	return pass()
+}
+
+func notInScope(f Facts, p Params, _ time.Time) finding {
+	dn := f.Event.Directory.DistinguishedName
+	switch {
+	case !dn.Known():
+		return quiet() // INPUT_INVALID or DIRECTORY_MISSING says so
+	case anyBelow(dn.Value, p.DisabledOUs):
+		return pass()
+	}
+	return hits("The account " + dn.Value.String() + " is not in a disabled OU.")
+}
+
+func directoryConflict(f Facts, p Params, _ time.Time) finding {
+	d := f.Event.Directory
+	if cn, ok := d.DistinguishedName.Value.common(); d.DistinguishedName.Known() && d.Hostname.Known() &&
+		(!ok || shortName(cn) != shortName(d.Hostname.Value)) {
+		return hits("The DN's CN is " + cn + " and the host name " + d.Hostname.Value + ".")
+	}
+	if dns, ok := p.dnsDomain(d.Domain.Value); d.DistinguishedName.Known() && d.Domain.Known() && ok {
+		if dc := d.DistinguishedName.Value.domain(); dc != dns {
+			return hits("The DN's domain is " + dc + " and the domain " + dns + ".")
+		}
+	}
+	a, b := d.OperatingSystemVersion, d.OperatingSystemBuildNumber
+	if a.Known() && b.Known() && a.Value != b.Value {
+		return hits(fmt.Sprintf("The directory gives two OS builds, %d and %d.", a.Value, b.Value))
+	}
+	return pass()
+}
+
+// Tier 5: human rules.
+
+func excluded(f Facts, p Params, now time.Time) finding {
+	for _, x := range p.Exclusions {
+		if (x.Expires.IsZero() || now.Before(x.Expires)) && x.covers(f) {
+			return hits(fmt.Sprintf("The exclusion %s keeps it: %s (%s).", x.ID, x.Reason, x.Owner))
+		}
+	}
+	return pass()
+}
+
+// covers reports whether any list of the exclusion matches the device.
+func (x Exclusion) covers(f Facts) bool {
+	for _, h := range []Field[string]{f.Event.Directory.Hostname, f.Event.Central.Hostname, f.Live.Device.Hostname} {
+		if h.Known() && anyMatches(x.Hostnames, h.Value, shortName(h.Value)) {
+			return true
+		}
+	}
+	dn := f.Event.Directory.DistinguishedName
+	groups := slices.Concat(f.Live.Device.Groups, f.Event.Central.Groups)
+	return anyMatches(x.EndpointIDs, f.Event.Central.ID.Value, f.Live.Device.ID.Value) ||
+		dn.Known() && anyBelow(dn.Value, x.OUs) || anyMatches(x.CentralGroups, groups...)
+}
+
+func protectedRole(f Facts, _ Params, _ time.Time) finding {
+	d := f.Event.Directory
+	for _, g := range d.MemberOf.Value {
+		cn, _ := g.common()
+		switch n := fold(cn); {
+		case n == "domain controllers", n == "read-only domain controllers":
+			return hits("The computer is in the group " + cn + ".")
+		case strings.Contains(n, "cluster"):
+			return hits("The computer is in the group " + cn + ".")
+		}
+	}
+	for _, rdn := range d.DistinguishedName.Value {
+		if slices.Contains(folded(rdn), "ou=domain controllers") {
+			return hits("The account is below OU=Domain Controllers.")
+		}
+	}
+	for _, os := range []Field[string]{d.OperatingSystem, f.Event.Central.OSName, f.Live.Device.OSName} {
+		if strings.Contains(fold(os.Value), "cluster") {
+			return hits("The operating system is " + os.Value + ".")
+		}
+	}
+	return pass()
+}
+
+func underInvestigation(f Facts, _ Params, _ time.Time) finding {
+	d := f.Live.Device
+	switch {
+	case !f.found():
+		return quiet()
+	case d.Isolated.Known() && d.Isolated.Value:
+		return hits("The device is isolated.")
+	case d.HealthOverall.Value == "bad" || d.HealthThreats.Value == "bad":
+		return hits("The device's health is bad.")
+	case d.Isolated.State == Unreadable, d.HealthOverall.State == Unreadable,
+		d.HealthThreats.State == Unreadable, d.Online.State == Unreadable:
+		return hits("Central's word on isolation, health or online can't be read.")
+	}
+	return pass()
+}
+
+// Tier 6: identity.
+
+func tenantMismatch(f Facts, _ Params, _ time.Time) finding {
+	live, event := f.Live.Device.TenantID, f.Event.Central.TenantID
+	switch {
+	case f.Live.Status == LiveForeignTenant:
+		return hits("The credential does not serve the tenant that the event names.")
+	case !f.found():
+		return quiet()
+	case live.Known() && event.Known() && live.Value == event.Value:
+		return pass()
+	}
+	return hits("Central's record names another tenant than the event, or none.")
+}
+
+// otherNames are the host names that the live one is held against.
+func otherNames(f Facts) []Field[string] {
+	return []Field[string]{f.Event.Directory.Hostname, f.Event.Central.Hostname}
+}
+
+func hostnameMismatch(f Facts, _ Params, _ time.Time) finding {
+	if !f.found() {
+		return quiet()
+	}
+	live := f.Live.Device.Hostname
+	if !live.Known() {
+		return hits("Central's record has no readable host name.")
+	}
+	for _, other := range otherNames(f) {
+		a, b := shortName(live.Value), shortName(other.Value)
+		if other.Known() && a != b && !truncated(a, b) {
+			return hits("Central's host name is " + live.Value + ", the event's " + other.Value + ".")
+		}
+	}
+	return pass()
+}
+
+func nameTruncated(f Facts, _ Params, _ time.Time) finding {
+	live := f.Live.Device.Hostname
+	if !f.found() || !live.Known() {
+		return quiet()
+	}
+	for _, other := range otherNames(f) {
+		if other.Known() && truncated(shortName(live.Value), shortName(other.Value)) {
+			return hits("One of the host names " + live.Value + " and " + other.Value + " is the other, cut at 15 characters.")
+		}
+	}
+	return pass()
+}
+
+func domainMismatch(f Facts, p Params, _ time.Time) finding {
+	if !f.found() {
+		return quiet()
+	}
+	central, known := centralDomain(f, p)
+	directory, ok := p.dnsDomain(f.Event.Directory.Domain.Value)
+	for _, h := range otherNames(f) { // names that carry a domain of their own
+		if d := fqdnDomain(h.Value); d != "" && ok && d != directory {
+			return hits("The host name " + h.Value + " is not in the domain " + directory + ".")
+		}
+	}
+	if known && ok && central != directory {
+		return hits("Central shows the domain " + central + ", the directory " + directory + ".")
+	}
+	return pass()
+}
+
+func domainUnknown(f Facts, p Params, _ time.Time) finding {
+	switch {
+	case !f.found():
+		return quiet()
+	case !p.Manual.UnknownDomain:
+		return pass()
+	}
+	if _, ok := p.dnsDomain(f.Event.Directory.Domain.Value); f.Event.Directory.Domain.Known() && !ok {
+		return hits("The domain " + f.Event.Directory.Domain.Value + " is not in the policy's map.")
+	}
+	if _, ok := centralDomain(f, p); !ok {
+		return hits("Central does not show which domain the device is in.")
+	}
+	return pass()
+}
+
+func duplicateActive(f Facts, p Params, now time.Time) finding {
+	if !f.found() {
+		return quiet()
+	}
+	others, _ := f.siblings()
+	for _, d := range others {
+		if inUse(d, p.threshold(f), now) {
+			return hits("Another device of the same name is in use: " + d.ID.Value + ".")
+		}
+	}
+	return pass()
+}
+
+func duplicateStale(f Facts, p Params, now time.Time) finding {
+	if !f.found() {
+		return quiet()
+	}
+	others, _ := f.siblings()
+	for _, d := range others {
+		if !inUse(d, p.threshold(f), now) {
+			return hits("Another device of the same name is on record: " + d.ID.Value + ".")
+		}
+	}
+	return pass()
+}
+
+func cloned(f Facts, _ Params, _ time.Time) finding {
+	c := f.Live.Device.Cloned
+	switch {
+	case !f.found():
+		return quiet()
+	case c.State == Unreadable || c.Value:
+		return hits("Central marks the device as cloned, or its mark can't be read.")
+	}
+	return pass()
+}

@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// skew is how far a clock may be off before nobody can say what is old.
+const skew = 5 * time.Minute
+
+// day is what inactivity is counted in.
+const day = 24 * time.Hour
+
+// found reports whether the live record is there to be looked at.
+func (f Facts) found() bool { return f.Live.Status == LiveFound }
+
+// server reports any sign of a server: in the type, os.isServer or an OS name, on
+// either side.
+func (f Facts) server() bool {
+	for _, d := range []Device{f.Live.Device, f.Event.Central} {
+		if d.Type.Value == "server" || d.IsServer.Value || namesServer(d.OSName) {
+			return true
+		}
+	}
+	return namesServer(f.Event.Directory.OperatingSystem)
+}
+
+// namesServer reports whether an OS name is a server's.
+func namesServer(name Field[string]) bool { return strings.Contains(fold(name.Value), "server") }
+
+// threshold is how long the device must have been silent; servers need longer.
+func (p Params) threshold(f Facts) time.Duration {
+	days := p.InactiveDays.Computer
+	if f.server() {
+		days = max(days, p.InactiveDays.Server)
+	}
+	return time.Duration(days) * day
+}
+
+// Live reports whether real deletes are wanted for the tenant.
+func (p Params) Live(tenantID string) bool {
+	return len(p.LiveTenants) == 0 || slices.Contains(p.LiveTenants, fold(tenantID))
+}
+
+// activity says what the live record tells of the device's use.
+func activity(f Facts, p Params, now time.Time) Activity {
+	if !f.found() {
+		return Activity{}
+	}
+	d := f.Live.Device
+	a := Activity{LastSeenAt: d.LastSeenAt}
+	if !d.LastSeenAt.Known() {
+		a.LastSeenAt = Field[time.Time]{}
+		if d.Online.Known() && d.Online.Value {
+			a.Active = Is(true)
+		}
+		return a
+	}
+	age := now.Sub(d.LastSeenAt.Value)
+	a.InactiveDays = Is(age.Seconds() / day.Seconds())
+	a.Active = Is(d.Online.Value || age < p.threshold(f) || seenSince(f))
+	return a
+}
+
+// seenSince reports whether Central saw the device more than a minute later than
+// the event says.
+func seenSince(f Facts) bool {
+	live, event := f.Live.Device.LastSeenAt, f.Event.Central.LastSeenAt
+	return live.Known() && event.Known() && live.Value.Sub(event.Value) > time.Minute
+}
+
+// newestSeen is the newer of the two last-seen times.
+func (f Facts) newestSeen() (time.Time, bool) {
+	live, event := f.Live.Device.LastSeenAt, f.Event.Central.LastSeenAt
+	if !live.Known() || !event.Known() {
+		return time.Time{}, false
+	}
+	if event.Value.After(live.Value) {
+		return event.Value, true
+	}
+	return live.Value, true
+}
+
+// vip names what makes the device a VIP's; empty when nothing does.
+func vip(f Facts, p Params) string {
+	e := f.Event
+	for _, h := range []Field[string]{e.Directory.Hostname, e.Central.Hostname, f.Live.Device.Hostname} {
+		if h.Known() && anyMatches(p.VIP.Hostnames, h.Value, shortName(h.Value)) {
+			return "host name " + h.Value
+		}
+	}
+	for _, u := range []Field[string]{f.Live.Device.ViaLogin, e.Central.ViaLogin, e.Owner.Login, e.Directory.ManagedBy} {
+		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return fold(v) == fold(u.Value) }) {
+			return "user " + u.Value
+		}
+	}
+	if m := e.Directory.ManagedByDN; m.Known() && slices.ContainsFunc(p.VIP.UserDNs, m.Value.equal) {
+		return "managedBy " + m.Value.String()
+	}
+	for _, groups := range []Field[[]DN]{e.Owner.MemberOf, e.Directory.MemberOf} {
+		for _, g := range groups.Value {
+			if slices.ContainsFunc(p.VIP.Groups, g.equal) {
+				return "group " + g.String()
+			}
+		}
+	}
+	return ""
+}
+
+// TwoPersons reports whether who approves the delete must be another than who
+// opened the ticket: for a VIP's device and for a server.
+func TwoPersons(f Facts, p Params, _ time.Time) bool { return f.server() || vip(f, p) != "" }
+
+// centralDomain is the device's domain as Central shows it, as a DNS name.
+func centralDomain(f Facts, p Params) (string, bool) {
+	d := f.Live.Device
+	if domain := fqdnDomain(d.Hostname.Value); domain != "" {
+		return domain, true
+	}
+	domain, upn, ok := loginDomain(d.ViaLogin.Value)
+	switch {
+	case !ok:
+		return "", false
+	case upn:
+		return fold(domain), true
+	case ownName(domain, d.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname):
+		return "", false
+	}
+	return p.dnsDomain(domain)
+}
+
+// ownerKnown reports whether anybody knows whose device it is.
+func ownerKnown(f Facts, p Params) bool {
+	if len(p.VIP.Groups) > 0 && !f.Event.Owner.MemberOf.Known() && !f.Event.Directory.MemberOf.Known() {
+		return false
+	}
+	login := f.Live.Device.ViaLogin
+	domain, _, ok := loginDomain(login.Value)
+	return login.Known() && ok &&
+		!ownName(domain, f.Live.Device.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname)
+}
+
+// platform is windows, macos or linux, from os.platform or os.name; empty = unknown.
+func platform(d Device) string {
+	if d.Platform.Known() {
+		switch d.Platform.Value {
+		case "windows", "macos", "linux":
+			return d.Platform.Value
+		}
+		return ""
+	}
+	return platformOfName(d.OSName.Value)
+}
+
+// platformOfName reads a platform from an OS name; empty = unknown.
+func platformOfName(name string) string {
+	n := fold(name)
+	switch {
+	case strings.Contains(n, "windows"):
+		return "windows"
+	case strings.Contains(n, "macos"), strings.Contains(n, "os x"), strings.HasPrefix(n, "mac "):
+		return "macos"
+	}
+	for _, word := range []string{"linux", "ubuntu", "debian", "centos", "red hat", "rhel", "suse", "fedora", "amazon"} {
+		if strings.Contains(n, word) {
+			return "linux"
+		}
+	}
+	return ""
+}
+
+// release is 10 or 11 for a Windows client's OS name; empty for anything else.
+func release(name string) string {
+	n := fold(name)
+	for _, r := range []string{"10", "11"} {
+		if strings.Contains(n, "windows "+r) {
+			return r
+		}
+	}
+	return ""
+}
+
+// build is the directory's build: from either of its two fields.
+func (d Directory) build() (int, bool) {
+	switch {
+	case d.OperatingSystemBuildNumber.State == Unreadable || d.OperatingSystemVersion.State == Unreadable:
+		return 0, false
+	case d.OperatingSystemBuildNumber.Known():
+		return d.OperatingSystemBuildNumber.Value, true
+	}
+	return d.OperatingSystemVersion.Value, d.OperatingSystemVersion.Known()
+}
+
+// siblings are the other devices of the same name; itself reports whether the
+// device was among them.
+func (f Facts) siblings() (others []Device, itself bool) {
+	for _, d := range f.Live.SameNamed {
+		if d.ID.Known() && d.ID.Value == f.Live.Device.ID.Value {
+			itself = true
+			continue
+		}
+		others = append(others, d)
+	}
+	return others, itself
+}
+
+// inUse reports whether a same-named device must be taken for active: unknown is
+// never old.
+func inUse(d Device, threshold time.Duration, now time.Time) bool {
+	offline := d.Online.State == Absent || (d.Online.Known() && !d.Online.Value)
+	return !offline || !d.LastSeenAt.Known() || now.Sub(d.LastSeenAt.Value) < threshold
+}
