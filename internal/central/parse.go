@@ -5,11 +5,12 @@ import (
 
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
+	"rollcall/internal/record"
 )
 
 // parse reads one record. Its fields may be missing or odd; it must be a record.
 func parse(raw []byte) (policy.Device, *action.Trouble) {
-	d, err := parseDevice(raw)
+	d, err := record.ParseDevice(raw)
 	if err != nil {
 		return policy.Device{}, unusable(whatDevice, "it is no device's record")
 	}

@@ -112,7 +112,7 @@ func (s *server) end(x *exchange, p any) {
 		}
 	}
 	took := s.cfg.Now().Sub(x.began)
-	s.metrics.observe(x, took)
+	s.metrics.observe(x, took, abort)
 	s.log(x, took, abort)
 	if abort {
 		panic(http.ErrAbortHandler)

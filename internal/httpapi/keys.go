@@ -52,8 +52,11 @@ func Digest(key string) string {
 }
 
 // Find returns the key that was presented. It takes the same time whichever
-// matches, or none.
+// matches, or none. A nil Keys has none.
 func (k *Keys) Find(presented string) (Key, bool) {
+	if k == nil {
+		return Key{}, false
+	}
 	sum := sha256.Sum256([]byte(presented))
 	at := -1
 	for i := range k.list {

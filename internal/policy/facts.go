@@ -137,6 +137,10 @@ type Device struct {
 	MACAddresses  []string         `json:"macAddresses,omitempty"`
 	Groups        []string         `json:"groups,omitempty"` // names and ids of the group and all above it
 	Tamper        Field[bool]      `json:"tamper,omitzero"`  // tamperProtectionEnabled
+	// Garbled names the parts (JSON paths, such as group) that were given but
+	// unreadable and have no field here that shows it. In an event they stand
+	// in its own Garbled instead.
+	Garbled []string `json:"garbled,omitempty"`
 }
 
 // LiveStatus says what reading the device in Central came to. The zero value

@@ -1,0 +1,308 @@
+package record
+
+import (
+	"slices"
+	"strings"
+
+	"rollcall/internal/policy"
+)
+
+// maxGroups and maxMACs bound the lists that a record brings.
+const (
+	maxGroups = 256
+	maxMACs   = 64
+)
+
+// ParseDevice reads Central's endpoint object as Central gave it. The only
+// error is one that wraps ErrNotObject. Anything may be missing; a value of the
+// wrong type is unreadable, even an empty one.
+func ParseDevice(raw []byte) (policy.Device, error) {
+	r := newReader(raw, true)
+	var d policy.Device
+	if err := r.whole(func() { d = r.device() }); err != nil {
+		return policy.Device{}, err
+	}
+	d.Garbled = r.garbled
+	return d, nil
+}
+
+func (r *reader) device() policy.Device {
+	var d policy.Device
+	var groups groupNames
+	for name := range r.members() {
+		switch string(name) {
+		case "id":
+			d.ID = read(r, identifier)
+		case "tenant":
+			d.TenantID = r.tenant()
+		case "hostname":
+			d.Hostname = read(r, hostname)
+		case "type":
+			d.Type = read(r, word)
+		case "lastSeenAt":
+			d.LastSeenAt = read(r, instant)
+		case "registeredAt":
+			d.RegisteredAt = read(r, instant)
+		case "online":
+			d.Online = r.bool()
+		case "cloned":
+			d.Cloned = r.bool()
+		case "tamperProtectionEnabled":
+			d.Tamper = r.bool()
+		case "serialNumber":
+			d.SerialNumber = read(r, text)
+		case "group":
+			r.group(&groups, "group")
+		case "groupHierarchy":
+			r.hierarchy(&groups)
+		case "macAddresses":
+			d.MACAddresses = r.macs()
+		default:
+			r.deviceBlock(&d, string(name))
+		}
+	}
+	d.Groups = groups
+	return d
+}
+
+// deviceBlock reads the blocks whose fields stand flat in the facts.
+func (r *reader) deviceBlock(d *policy.Device, name string) {
+	switch name {
+	case "os":
+		r.os(d)
+	case "health":
+		r.health(d)
+	case "isolation":
+		d.Isolated = r.isolation()
+	case "associatedPerson":
+		r.person(d)
+	default:
+		r.skip()
+	}
+}
+
+func (r *reader) tenant() policy.Field[string] {
+	is, state := r.object()
+	if !is {
+		return policy.Field[string]{State: state}
+	}
+	var id policy.Field[string]
+	for name := range r.members() {
+		if string(name) == "id" {
+			id = read(r, identifier)
+			continue
+		}
+		r.skip()
+	}
+	return id
+}
+
+func (r *reader) os(d *policy.Device) {
+	is, state := r.object()
+	if !is {
+		d.Platform.State, d.OSName.State, d.IsServer.State, d.Build.State = state, state, state, state
+		return
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "isServer":
+			d.IsServer = r.bool()
+		case "platform":
+			d.Platform = read(r, word)
+		case "name":
+			d.OSName = read(r, text)
+		case "build":
+			d.Build = read(r, buildOf)
+		default:
+			r.skip()
+		}
+	}
+}
+
+func (r *reader) health(d *policy.Device) {
+	is, state := r.object()
+	if !is {
+		d.HealthOverall.State, d.HealthThreats.State = state, state
+		return
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "overall":
+			d.HealthOverall = read(r, word)
+		case "threats":
+			d.HealthThreats = r.threats()
+		default:
+			r.skip()
+		}
+	}
+}
+
+func (r *reader) threats() policy.Field[string] {
+	is, state := r.object()
+	if !is {
+		return policy.Field[string]{State: state}
+	}
+	var status policy.Field[string]
+	for name := range r.members() {
+		if string(name) == "status" {
+			status = read(r, word)
+			continue
+		}
+		r.skip()
+	}
+	return status
+}
+
+// isolation is true as soon as one of its three signs says so. Otherwise one
+// sign that can't be read, or a block of which no part is known, leaves it open.
+func (r *reader) isolation() policy.Field[bool] {
+	is, state := r.object()
+	if !is {
+		return policy.Field[bool]{State: state}
+	}
+	var signs []policy.Field[bool]
+	known, empty := false, true
+	for name := range r.members() {
+		empty = false
+		switch string(name) {
+		case "status":
+			signs = append(signs, read(r, isolationStatus))
+		case "adminIsolated", "selfIsolated":
+			signs = append(signs, r.bool())
+		default:
+			r.skip()
+			continue
+		}
+		known = true
+	}
+	if !known && !empty {
+		return policy.Garbled[bool]()
+	}
+	return anyTrue(signs)
+}
+
+func isolationStatus(s scalar) (isolated, ok bool) {
+	switch w, _ := word(s); w {
+	case "isolated":
+		return true, true
+	case "notisolated":
+		return false, true
+	}
+	return false, false
+}
+
+// anyTrue is true if one is, else unreadable if one is, else false if one is.
+func anyTrue(signs []policy.Field[bool]) policy.Field[bool] {
+	var all policy.Field[bool]
+	for _, s := range signs {
+		switch {
+		case s.Known() && s.Value:
+			return s
+		case s.State == policy.Unreadable:
+			all = s
+		case s.Known() && all.State == policy.Absent:
+			all = s
+		}
+	}
+	return all
+}
+
+func (r *reader) person(d *policy.Device) {
+	is, state := r.object()
+	if !is {
+		d.PersonID.State, d.PersonName.State, d.ViaLogin.State = state, state, state
+		return
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "id":
+			d.PersonID = read(r, text)
+		case "name":
+			d.PersonName = read(r, text)
+		case "viaLogin":
+			d.ViaLogin = read(r, text)
+		default:
+			r.skip()
+		}
+	}
+}
+
+// groupNames are names and ids of groups, each once.
+type groupNames []string
+
+func (g *groupNames) add(s string) {
+	if !slices.Contains(*g, s) {
+		*g = append(*g, s)
+	}
+}
+
+// group reads {id, name}. What can't be read is noted under path: a group that
+// is not known may be one whose devices must stay.
+func (r *reader) group(groups *groupNames, path string) {
+	is, state := r.object()
+	if !is {
+		if state == policy.Unreadable {
+			r.garble(path)
+		}
+		return
+	}
+	for name := range r.members() {
+		if n := string(name); n != "id" && n != "name" {
+			r.skip()
+			continue
+		}
+		f := read(r, text)
+		switch f.State {
+		case policy.Given:
+			groups.add(f.Value)
+		case policy.Unreadable:
+			r.garble(path)
+		case policy.Absent:
+		}
+	}
+}
+
+// hierarchy reads the list of the group and all above it.
+func (r *reader) hierarchy(groups *groupNames) {
+	const path = "groupHierarchy"
+	if r.peek() != '[' {
+		is, state := r.object()
+		if is {
+			state = policy.Unreadable
+			r.skip()
+		}
+		if state == policy.Unreadable {
+			r.garble(path)
+		}
+		return
+	}
+	r.token() // [
+	for r.err == nil && r.peek() != ']' {
+		if len(*groups) > maxGroups {
+			r.garble(path)
+			r.skip()
+			continue
+		}
+		r.group(groups, path)
+	}
+	r.token() // ]
+}
+
+// macs reads what it can: the addresses help to recognise a device that comes
+// back and decide nothing, so what is unreadable among them is passed over.
+func (r *reader) macs() []string {
+	if r.peek() != '[' {
+		r.skip()
+		return nil
+	}
+	r.token() // [
+	var macs []string
+	for r.err == nil && r.peek() != ']' {
+		f := read(r, text)
+		if f.Known() && len(macs) < maxMACs {
+			macs = append(macs, strings.ToUpper(f.Value))
+		}
+	}
+	r.token() // ]
+	return macs
+}

@@ -1,0 +1,121 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"rollcall/internal/policy"
+)
+
+// maxDN is how many characters a distinguished name may have.
+const maxDN = 2048
+
+// ParseDN reads a distinguished name as AD writes it (RFC 4514): types in
+// lower case, values without their escapes and in their own case. It is stricter
+// than the RFC where two readings are possible: a bare semicolon, a value in
+// BER, a value that is empty or holds control characters (also escaped ones, as
+// AD writes into the names of conflicting and deleted objects) are errors.
+func ParseDN(s string) (policy.DN, error) {
+	if err := checkDN(s); err != nil {
+		return nil, err
+	}
+	parsed, err := ldap.ParseDN(s)
+	if err != nil {
+		return nil, fmt.Errorf("not a distinguished name: %w", err)
+	}
+	dn := make(policy.DN, 0, len(parsed.RDNs))
+	for _, r := range parsed.RDNs {
+		rdn := make([]string, 0, len(r.Attributes))
+		for _, a := range r.Attributes {
+			if !attributeType(a.Type) {
+				return nil, fmt.Errorf("not a distinguished name: %q is no attribute type", a.Type)
+			}
+			if strings.TrimSpace(a.Value) == "" || !clean(a.Value) {
+				return nil, fmt.Errorf("not a distinguished name: the value of %s is empty or holds control characters", a.Type)
+			}
+			rdn = append(rdn, strings.ToLower(a.Type)+"="+a.Value)
+		}
+		dn = append(dn, rdn)
+	}
+	return dn, nil
+}
+
+// checkDN refuses what the library would take but this package won't.
+func checkDN(s string) error {
+	switch {
+	case strings.TrimSpace(s) == "":
+		return errors.New("a distinguished name is empty")
+	case tooLong(s, maxDN):
+		return fmt.Errorf("a distinguished name is longer than %d characters", maxDN)
+	case !clean(s):
+		return errors.New("a distinguished name holds control characters")
+	}
+	return checkSigns(s)
+}
+
+// checkSigns looks for signs that have a second reading: a semicolon that is not
+// escaped, and a value that begins with #, which would be BER in hexadecimal.
+func checkSigns(s string) error {
+	escaped, begins := false, false // begins: only blanks since the equals sign
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == ';':
+			return errors.New("a distinguished name holds a semicolon that is not escaped")
+		case c == '#' && begins:
+			return errors.New("a distinguished name holds a value in BER")
+		}
+		begins = c == '=' || (begins && c == ' ')
+	}
+	return nil
+}
+
+// attributeType reports a name (letter, then letters, digits, hyphens) or an
+// OID in numbers and points.
+func attributeType(s string) bool {
+	if s == "" {
+		return false
+	}
+	if s[0] >= '0' && s[0] <= '9' {
+		return oid(s)
+	}
+	for i := range len(s) {
+		c := s[i] | 0x20 // lower case
+		letter := c >= 'a' && c <= 'z'
+		other := s[i] == '-' || (s[i] >= '0' && s[i] <= '9')
+		if !letter && (i == 0 || !other) {
+			return false
+		}
+	}
+	return true
+}
+
+func oid(s string) bool {
+	for part := range strings.SplitSeq(s, ".") {
+		if !digits(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// joined reports a DN in which something follows the domain's components: two
+// or more DNs that an export put into one string, which would match no group.
+func joined(dn policy.DN) bool {
+	domain := false
+	for _, rdn := range dn {
+		dc := strings.HasPrefix(rdn[0], "dc=")
+		if domain && !dc {
+			return true
+		}
+		domain = dc
+	}
+	return false
+}

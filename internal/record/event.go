@@ -1,0 +1,246 @@
+package record
+
+import (
+	"strings"
+	"time"
+
+	"rollcall/internal/policy"
+)
+
+// maxMembers is how many groups a memberOf may list.
+const maxMembers = 2000
+
+// ParseEvent reads the event object. The only error is one that wraps
+// ErrNotObject; whatever a field holds is told by its state, or by its path in
+// Garbled where no field shows it.
+func ParseEvent(raw []byte) (policy.Event, error) {
+	r := newReader(raw, false)
+	var e policy.Event
+	if err := r.whole(func() { e = r.event() }); err != nil {
+		return policy.Event{}, err
+	}
+	e.Garbled = r.garbled
+	return e, nil
+}
+
+func (r *reader) event() policy.Event {
+	var e policy.Event
+	for name := range r.members() {
+		switch string(name) {
+		case "observedAt":
+			e.ObservedAt = read(r, instant)
+		case "directory":
+			e.Directory = r.directory()
+		case "owner":
+			e.Owner = r.owner()
+		case "central":
+			e.Central = r.central()
+		default:
+			r.skip()
+		}
+	}
+	return e
+}
+
+// directory reads the computer's account. One that is no object was given, so
+// it counts as present, and as garbled.
+func (r *reader) directory() policy.Directory {
+	var d policy.Directory
+	is, state := r.object()
+	if !is {
+		if state == policy.Unreadable {
+			d.Present = true
+			r.garble("directory")
+		}
+		return d
+	}
+	for name := range r.members() {
+		d.Present = true
+		r.directoryField(&d, string(name))
+	}
+	return d
+}
+
+func (r *reader) directoryField(d *policy.Directory, name string) {
+	switch name {
+	case "hostname":
+		d.Hostname = read(r, hostname)
+	case "domain":
+		d.Domain = read(r, hostname)
+	case "distinguishedName":
+		d.DistinguishedName = read(r, distinguished)
+	case "operatingSystem":
+		d.OperatingSystem = read(r, text)
+	case "operatingSystemVersion":
+		d.OperatingSystemVersion = read(r, buildOf)
+	case "operatingSystemBuildNumber":
+		d.OperatingSystemBuildNumber = read(r, buildOf)
+	case "enabled":
+		d.Enabled = r.bool()
+	case "disabledAt":
+		d.DisabledAt = read(r, instant)
+	case "memberOf":
+		d.MemberOf = r.memberOf()
+	case "managedBy":
+		d.ManagedBy, d.ManagedByDN = r.managedBy()
+	default:
+		r.skip()
+	}
+}
+
+// managedBy reads a login, a UPN or a DN. No login holds an equals sign, so one
+// that does and is no DN is nothing at all.
+func (r *reader) managedBy() (policy.Field[string], policy.Field[policy.DN]) {
+	name := read(r, longText)
+	if !name.Known() || !strings.Contains(name.Value, "=") {
+		return name, policy.Field[policy.DN]{}
+	}
+	dn, err := ParseDN(name.Value)
+	if err != nil {
+		return policy.Garbled[string](), policy.Garbled[policy.DN]()
+	}
+	return name, policy.Is(dn)
+}
+
+// owner reads the user. One that is no object says nothing of the user, so its
+// fields are unreadable too.
+func (r *reader) owner() policy.Owner {
+	var o policy.Owner
+	is, state := r.object()
+	if !is {
+		if state == policy.Unreadable {
+			o.Login, o.MemberOf = policy.Garbled[string](), policy.Garbled[[]policy.DN]()
+			r.garble("owner")
+		}
+		return o
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "login":
+			o.Login = read(r, text)
+		case "memberOf":
+			o.MemberOf = r.memberOf()
+		default:
+			r.skip()
+		}
+	}
+	return o
+}
+
+// central reads Central's record as the search found it.
+func (r *reader) central() policy.Device {
+	is, state := r.object()
+	if !is {
+		if state == policy.Unreadable {
+			r.garble("central")
+		}
+		return policy.Device{}
+	}
+	before := len(r.garbled)
+	d := r.device()
+	for i := before; i < len(r.garbled); i++ {
+		r.garbled[i] = "central." + r.garbled[i]
+	}
+	return d
+}
+
+// memberOf reads a list of DNs, one DN, or a string that holds a JSON list. One
+// member that can't be read makes the whole unreadable: it may be the group
+// that matters. A list without members is given and says that there are none.
+func (r *reader) memberOf() policy.Field[[]policy.DN] {
+	if r.peek() == '[' {
+		return r.groupList()
+	}
+	s := r.scalar()
+	switch {
+	case s.state != policy.Given:
+		return policy.Field[[]policy.DN]{State: s.state}
+	case s.blank():
+		return policy.Field[[]policy.DN]{}
+	case strings.HasPrefix(s.text, "["):
+		return listIn(s.text)
+	}
+	dn, ok := member(s)
+	if !ok {
+		return policy.Garbled[[]policy.DN]()
+	}
+	return policy.Is([]policy.DN{dn})
+}
+
+// groupList reads the list at hand to its end, even when a member is unreadable.
+func (r *reader) groupList() policy.Field[[]policy.DN] {
+	r.token() // [
+	dns, readable := []policy.DN{}, true
+	for r.err == nil && r.peek() != ']' {
+		s := r.scalar()
+		if !readable || len(dns) == maxMembers {
+			readable = false
+			continue
+		}
+		dn, ok := member(s)
+		readable = ok
+		dns = append(dns, dn)
+	}
+	r.token() // ]
+	if !readable {
+		return policy.Garbled[[]policy.DN]()
+	}
+	return policy.Is(dns)
+}
+
+// listIn reads a JSON list that came as a string.
+func listIn(s string) policy.Field[[]policy.DN] {
+	inner := newReader([]byte(s), false)
+	if inner.peek() != '[' {
+		return policy.Garbled[[]policy.DN]()
+	}
+	f := inner.groupList()
+	if inner.err != nil || inner.peek() != 0 {
+		return policy.Garbled[[]policy.DN]()
+	}
+	return f
+}
+
+// member is one group. A string that holds several DNs is none.
+func member(s scalar) (policy.DN, bool) {
+	dn, ok := distinguished(s)
+	if !ok || joined(dn) {
+		return nil, false
+	}
+	return dn, true
+}
+
+func distinguished(s scalar) (policy.DN, bool) {
+	if s.kind != '"' {
+		return nil, false
+	}
+	dn, err := ParseDN(s.text)
+	return dn, err == nil
+}
+
+func hostname(s scalar) (string, bool) {
+	if s.kind != '"' || tooLong(s.text, maxText) {
+		return "", false
+	}
+	return Hostname(s.text)
+}
+
+func identifier(s scalar) (string, bool) {
+	if s.kind != '"' {
+		return "", false
+	}
+	return ID(s.text)
+}
+
+// instant takes numbers and strings alike; the words true and false are no time.
+func instant(s scalar) (time.Time, bool) { return ParseTime(s.text) }
+
+func buildOf(s scalar) (int, bool) { return ParseBuild(s.text) }
+
+// longText is a text that may be as long as a DN.
+func longText(s scalar) (string, bool) {
+	if s.kind != '"' || !clean(s.text) || tooLong(s.text, maxDN) {
+		return "", false
+	}
+	return s.text, true
+}
