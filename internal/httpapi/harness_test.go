@@ -240,10 +240,14 @@ func testParams() policy.Params {
 }
 
 func liveDevice() policy.Live {
-	return policy.Live{Status: policy.LiveFound, At: theTime(), Device: policy.Device{
+	d := policy.Device{
 		ID: policy.Is(endpointID), TenantID: policy.Is(tenantID), Hostname: policy.Is("WS-FIN-0427"),
 		Type: policy.Is("computer"), LastSeenAt: policy.Is(theTime().AddDate(0, 0, -100)), Online: policy.Is(false),
-	}}
+	}
+	return policy.Live{
+		Status: policy.LiveFound, At: theTime(), Device: d, SameNamed: []policy.Device{d},
+		NewestSeenAt: policy.Is(theTime()),
+	}
 }
 
 // testKeys holds a key with every scope, and for each scope one without it.

@@ -1,0 +1,362 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/action"
+)
+
+// pageSize is how many rows are read at a time, so that no reply is unbounded.
+const pageSize = 500
+
+// tenantIDs lists every tenant, in a fixed order.
+func (s *Store) tenantIDs(ctx context.Context) ([]string, error) {
+	ids, err := s.rdb.SMembers(ctx, keyTenants).Result()
+	slices.Sort(ids)
+	return ids, away(err)
+}
+
+// Exclusions implements action.Books. Kinds: ticket, deleted, kept; empty = all.
+func (s *Store) Exclusions(ctx context.Context, kind string, since time.Time) iter.Seq2[action.Exclusion, error] {
+	sets := map[string][]string{"ticket": {"tickets", "open"}, "deleted": {"deleted"}, "kept": {"kept"}}
+	return func(yield func(action.Exclusion, error) bool) {
+		tenants, err := s.tenantIDs(ctx)
+		if err != nil {
+			yield(action.Exclusion{}, err)
+			return
+		}
+		for _, t := range tenants {
+			for _, k := range []string{"ticket", "deleted", "kept"} {
+				if kind != "" && kind != k {
+					continue
+				}
+				if !s.excluded(ctx, t, k, tenantKey(t, sets[k]...), since, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// excluded yields one set of one tenant; false ends the iteration.
+func (s *Store) excluded(ctx context.Context, tenant, kind, key string, since time.Time, yield func(action.Exclusion, error) bool) bool {
+	from := "-inf"
+	if !since.IsZero() {
+		from = strconv.FormatInt(since.UnixMilli(), 10)
+	}
+	for offset := int64(0); ; offset += pageSize {
+		rows, err := s.rdb.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: offset, Count: pageSize}).Result()
+		if err != nil {
+			return yield(action.Exclusion{}, away(err))
+		}
+		page, err := s.exclusionPage(ctx, tenant, kind, rows)
+		if err != nil {
+			return yield(action.Exclusion{}, err)
+		}
+		for _, x := range page {
+			if !yield(x, nil) {
+				return false
+			}
+		}
+		if len(rows) < pageSize {
+			return true
+		}
+	}
+}
+
+// exclusionPage reads what else is known of a page of devices.
+func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []redis.Z) ([]action.Exclusion, error) {
+	pipe := s.rdb.Pipeline()
+	clock := pipe.Time(ctx)
+	cmds := make([]*redis.SliceCmd, len(rows))
+	for i, z := range rows {
+		cmds[i] = pipe.HMGet(ctx, deviceKey(tenant, fmt.Sprint(z.Member)), "hostname", "ticket", "restoreBy", "keepUntil")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, away(err)
+	}
+	now := clock.Val().Add(s.offset())
+	var out []action.Exclusion
+	for i, z := range rows {
+		v := make([]string, 4)
+		for j, x := range cmds[i].Val() {
+			v[j], _ = x.(string)
+		}
+		if kind == "kept" && !now.Before(at(v[3])) {
+			continue // lapsed: a person's matter again
+		}
+		x := action.Exclusion{
+			TenantID: tenant, EndpointID: fmt.Sprint(z.Member), Hostname: v[0], Kind: kind, Since: time.UnixMilli(int64(z.Score)).UTC(),
+		}
+		if kind != "deleted" {
+			x.TicketID = v[1]
+		}
+		if by := at(v[2]); kind == "deleted" && !by.IsZero() {
+			x.RestoreBy = &by
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// TicketLog implements action.Books. States: open, closed; empty = both.
+func (s *Store) TicketLog(ctx context.Context, state string) iter.Seq2[action.Ticket, error] {
+	return func(yield func(action.Ticket, error) bool) {
+		tenants, err := s.tenantIDs(ctx)
+		if err != nil {
+			yield(action.Ticket{}, err)
+			return
+		}
+		for _, t := range tenants {
+			ids, err := s.rdb.ZRange(ctx, tenantKey(t, "tickets"), 0, -1).Result()
+			if err != nil {
+				yield(action.Ticket{}, away(err))
+				return
+			}
+			for _, id := range ids {
+				ticket, err := s.ticket(ctx, t, id)
+				if errors.Is(err, action.ErrNotFound) || (err == nil && state != "" && ticket.State != state) {
+					continue
+				}
+				if !yield(ticket, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Failures implements action.Books.
+func (s *Store) Failures(ctx context.Context) iter.Seq2[action.Failure, error] {
+	return func(yield func(action.Failure, error) bool) {
+		tenants, err := s.tenantIDs(ctx)
+		if err != nil {
+			yield(action.Failure{}, err)
+			return
+		}
+		for _, t := range tenants {
+			all, err := s.rdb.HGetAll(ctx, tenantKey(t, "failures")).Result()
+			if err != nil {
+				yield(action.Failure{}, away(err))
+				return
+			}
+			for _, f := range failures(t, all) {
+				if !yield(f, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// failures reads a tenant's failures, oldest first.
+func failures(tenant string, all map[string]string) []action.Failure {
+	var out []action.Failure
+	for field, raw := range all {
+		kind, endpoint, _ := strings.Cut(field, ":")
+		var f struct {
+			Count                              int
+			First, Last                        int64
+			Class, Text, Hostname, Correlation string
+		}
+		if err := json.Unmarshal([]byte(raw), &f); err != nil {
+			f.Text = "The record of this failure can't be read."
+		}
+		out = append(out, action.Failure{
+			TenantID: tenant, EndpointID: endpoint, Hostname: f.Hostname, Kind: kind, Class: action.Class(f.Class), Count: f.Count,
+			FirstAt: time.UnixMilli(f.First).UTC(), LastAt: time.UnixMilli(f.Last).UTC(), Text: f.Text,
+		})
+	}
+	slices.SortFunc(out, func(a, b action.Failure) int {
+		return strings.Compare(a.FirstAt.Format(time.RFC3339Nano)+a.EndpointID+a.Kind, b.FirstAt.Format(time.RFC3339Nano)+b.EndpointID+b.Kind)
+	})
+	return out
+}
+
+// AckFailure implements action.Books.
+func (s *Store) AckFailure(ctx context.Context, dev action.Ref, by, note, requestID string) (bool, error) {
+	e, err := entry(action.Mark{Dev: dev, Action: "failure-ack", Outcome: "acknowledged", By: by, RequestID: requestID}, map[string]any{"note": note})
+	if err != nil {
+		return false, err
+	}
+	r, err := s.run(ctx, "ack", dev, "", args{"entry": e})
+	return r.Gone > 0, err
+}
+
+// Audit implements action.Books: each entry as one JSON object.
+func (s *Store) Audit(ctx context.Context, since time.Time, tenantID, endpointID string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		tenants := []string{tenantID}
+		if tenantID == "" {
+			var err error
+			if tenants, err = s.tenantIDs(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		for _, t := range tenants {
+			if !s.auditOf(ctx, t, since, endpointID, yield) {
+				return
+			}
+		}
+	}
+}
+
+// auditOf yields one tenant's entries; false ends the iteration.
+func (s *Store) auditOf(ctx context.Context, tenant string, since time.Time, endpointID string, yield func([]byte, error) bool) bool {
+	from := "-"
+	for {
+		page, err := s.rdb.XRangeN(ctx, auditKey(tenant), from, "+", pageSize).Result()
+		if err != nil {
+			return yield(nil, away(err))
+		}
+		for _, m := range page {
+			line, when, endpoint := auditLine(m)
+			if when.Before(since) || (endpointID != "" && endpoint != endpointID) {
+				continue
+			}
+			if !yield(line, nil) {
+				return false
+			}
+		}
+		if len(page) < pageSize {
+			return true
+		}
+		from = "(" + page[len(page)-1].ID
+	}
+}
+
+// auditLine makes the JSON of one entry: its number and time, then the rest.
+func auditLine(m redis.XMessage) (line []byte, when time.Time, endpoint string) {
+	ms, _ := m.Values["at"].(string)
+	e, _ := m.Values["e"].(string)
+	seq, _, _ := strings.Cut(m.ID, "-")
+	when = at(ms)
+	var named struct{ EndpointID string }
+	if json.Unmarshal([]byte(e), &named) != nil || len(e) < 2 {
+		e = `{"outcome":"unreadable"}`
+	}
+	head := fmt.Sprintf(`{"seq":%s,"at":%q,`, seq, when.Format("2006-01-02T15:04:05.000Z07:00"))
+	return append([]byte(head), e[1:]...), when, named.EndpointID
+}
+
+// Decisions implements action.Books: the latest decision of each device, as JSON
+// with the device and the time.
+func (s *Store) Decisions(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		tenants, err := s.tenantIDs(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, t := range tenants {
+			rows, err := s.rdb.ZRangeByScoreWithScores(ctx, tenantKey(t, "decided"), &redis.ZRangeBy{
+				Min: strconv.FormatInt(max(since.UnixMilli(), 0), 10), Max: "+inf",
+			}).Result()
+			if err != nil {
+				yield(nil, away(err))
+				return
+			}
+			for _, z := range rows {
+				line, err := s.decision(ctx, t, fmt.Sprint(z.Member), int64(z.Score))
+				if !yield(line, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// decision reads one device's latest decision.
+func (s *Store) decision(ctx context.Context, tenant, endpoint string, ms int64) ([]byte, error) {
+	raw, err := s.rdb.HGet(ctx, tenantKey(tenant, "decisions"), endpoint).Result()
+	if err != nil {
+		return nil, away(err)
+	}
+	head := fmt.Sprintf(`{"tenantId":%q,"endpointId":%q,"at":%q,`, tenant, endpoint, time.UnixMilli(ms).UTC().Format(time.RFC3339))
+	return append([]byte(head), raw[1:]...), nil
+}
+
+// DeviceRecord implements action.Books.
+func (s *Store) DeviceRecord(ctx context.Context, dev action.Ref) (action.DeviceRecord, error) {
+	st, err := s.Standing(ctx, dev, "")
+	if err != nil {
+		return action.DeviceRecord{}, err
+	}
+	pipe := s.rdb.Pipeline()
+	all := pipe.HGetAll(ctx, tenantKey(dev.TenantID, "failures"))
+	decision := pipe.HGet(ctx, tenantKey(dev.TenantID, "decisions"), dev.EndpointID)
+	record := pipe.HGet(ctx, tenantKey(dev.TenantID, "records"), dev.EndpointID)
+	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "ticket", "restoreBy", "state")
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return action.DeviceRecord{}, away(err)
+	}
+	out := action.DeviceRecord{TenantID: dev.TenantID, EndpointID: dev.EndpointID, Hostname: st.Hostname, State: st.State, Failures: []action.Failure{}}
+	v := make([]string, 3)
+	for i, x := range device.Val() {
+		v[i], _ = x.(string)
+	}
+	if st.Hostname == "" && v[2] == "" && decision.Val() == "" {
+		return action.DeviceRecord{}, action.ErrNotFound
+	}
+	out.TicketID = v[0]
+	if by := at(v[1]); !by.IsZero() {
+		out.RestoreBy = &by
+	}
+	if !st.DeletedAt.IsZero() {
+		out.DeletedAt = &st.DeletedAt
+	}
+	for _, f := range failures(dev.TenantID, all.Val()) {
+		if f.EndpointID == dev.EndpointID {
+			out.Failures = append(out.Failures, f)
+		}
+	}
+	out.Decision, out.Record = jsonMap(decision.Val()), jsonMap(record.Val())
+	return out, nil
+}
+
+// jsonMap reads a JSON object; nil for anything else.
+func jsonMap(raw string) map[string]any {
+	var m map[string]any
+	if json.Unmarshal([]byte(raw), &m) != nil {
+		return nil
+	}
+	return m
+}
+
+// DevicesNamed implements action.Books.
+func (s *Store) DevicesNamed(ctx context.Context, hostname string) ([]action.DeviceRecord, error) {
+	tenants, err := s.tenantIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []action.DeviceRecord{}
+	for _, t := range tenants {
+		ids, err := s.rdb.SMembers(ctx, hostKey(t, shortName(hostname))).Result()
+		if err != nil {
+			return nil, away(err)
+		}
+		slices.Sort(ids)
+		for _, id := range ids {
+			rec, err := s.DeviceRecord(ctx, action.Ref{TenantID: t, EndpointID: id})
+			if errors.Is(err, action.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, rec)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,15 @@
+-- A ticket is opened for a device, and the device kept out of the next run.
+local function out(outcome, code, ticket)
+  return answer({outcome = outcome, code = code or '', ticket = ticket or ''})
+end
+if D.state == 'ticket_open' then return out('already_open', '', D.ticket) end
+if D.state == 'deleted' then return out('refused', 'ALREADY_DELETED') end
+if not step('open') then return out('refused', 'IN_FLIGHT') end
+set({ticket = A.ticket, approval = false, approvalTill = false, keep = false, keepUntil = false, hostname = A.hostname})
+redis.call('ZREM', KEPT, A.endpoint)
+redis.call('DEL', TICKET)
+redis.call('HSET', TICKET, 'id', A.ticket, 'endpoint', A.endpoint, 'hostname', A.hostname, 'state', 'open',
+  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', A.claims)
+redis.call('ZADD', OPEN, ms(NOW), A.endpoint)
+redis.call('ZADD', TICKETS, ms(NOW), A.ticket)
+return answer({outcome = 'opened', code = '', ticket = A.ticket, seq = audit(A.entry)})

@@ -1,0 +1,86 @@
+-- What every script shares. It is put before each of them, after the table of
+-- arrows. One JSON argument comes in, one JSON answer goes out.
+local A = cjson.decode(ARGV[1])
+local DEVICE, META, AUDIT, ATTEMPTS, INFLIGHT, OPEN, DELETED, KEPT, FAILURES, DECISIONS, DECIDED, RECORDS, TICKETS, TICKET, LEASE =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+
+local time = redis.call('TIME')
+local NOW = time[1] * 1000 + math.floor(time[2] / 1000) + A.offset
+local DAY = math.floor(NOW / 86400000)
+
+local function hash(key)
+  local flat, h = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do h[flat[i]] = flat[i + 1] end
+  return h
+end
+
+local function ms(n) return string.format('%.0f', n) end
+
+local D = hash(DEVICE)
+D.state = D.state or 'none'
+
+-- set writes fields of the device, both in the store and in D; false removes.
+local function set(fields)
+  for k, v in pairs(fields) do
+    if v == false then
+      redis.call('HDEL', DEVICE, k)
+      D[k] = nil
+    else
+      redis.call('HSET', DEVICE, k, v)
+      D[k] = v
+    end
+  end
+end
+
+-- step takes an arrow; it answers false, and changes nothing, where the table
+-- has none.
+local function step(by)
+  local to = ARROWS[D.state] and ARROWS[D.state][by]
+  if not to then return false end
+  set({state = to})
+  return true
+end
+
+-- What time alone does comes first: an approval that nobody used is no approval,
+-- and a keep that ran out is a person's matter again.
+if D.state == 'approved' and tonumber(D.approvalTill) <= NOW then
+  step('expire')
+  set({approval = false, approvalTill = false})
+elseif D.state == 'kept' and tonumber(D.keepUntil) <= NOW then
+  step('lapse')
+  redis.call('ZREM', KEPT, A.endpoint)
+end
+
+-- audit appends an entry under the next number; entries have no gaps.
+local function audit(entry)
+  local seq = redis.call('HINCRBY', META, 'seq', 1)
+  redis.call('XADD', AUDIT, seq .. '-0', 'at', ms(NOW), 'e', entry)
+  return seq
+end
+
+-- failure puts a failed step on record, or adds to one that is there.
+local function failure(field, f)
+  local was = redis.call('HGET', FAILURES, field)
+  local r = {count = 0, first = NOW}
+  if was then r = cjson.decode(was) end
+  r.count, r.last = r.count + 1, NOW
+  r.class, r.text, r.hostname, r.correlation = f.class, f.text, A.hostname, f.correlation
+  redis.call('HSET', FAILURES, field, cjson.encode(r))
+end
+
+local function fall()
+  local level = tonumber(redis.call('HGET', META, 'level') or '0')
+  redis.call('HSET', META, 'level', math.max(0, level - 1), 'clean', 0, 'lastBad', DAY)
+end
+
+local function trip(why)
+  redis.call('HSETNX', META, 'circuit', why)
+end
+
+local function answer(t)
+  t.seq = t.seq or tonumber(redis.call('HGET', META, 'seq') or '0')
+  t.state = D.state
+  t.now = NOW
+  t.fails = tonumber(D.vfails or '0')
+  return cjson.encode(t)
+end

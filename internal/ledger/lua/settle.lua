@@ -1,0 +1,41 @@
+-- The end of an intent. One that is not this token's is not touched.
+if D.state ~= 'deleting' or D.intentToken ~= A.token then return answer({}) end
+
+local function spent(outcome)
+  set({['spent:' .. A.token] = cjson.encode({outcome = outcome, at = NOW, text = A.text})})
+end
+
+local function over(by, outcome)
+  step(by)
+  spent(outcome)
+  set({intentToken = false, intentApproval = false, intentAt = false, settleAfter = false})
+  redis.call('ZREM', INFLIGHT, A.endpoint)
+end
+
+local approval = D.intentApproval
+if A.as == 'deleted' then
+  over('confirm', 'deleted')
+  set({deletedAt = ms(NOW), restoreBy = ms(A.restoreBy), approval = false, approvalTill = false, vfails = false, vfailAt = false})
+  redis.call('ZADD', DELETED, ms(NOW), A.endpoint)
+  redis.call('HDEL', FAILURES, 'delete:' .. A.endpoint, 'verify:' .. A.endpoint)
+  redis.call('HSET', META, 'failRow', 0, 'lastOk', DAY)
+elseif A.as == 'failed' then
+  over('fail', 'failed')
+  set({approval = false, approvalTill = false})
+  failure('delete:' .. A.endpoint, A.failed)
+  if redis.call('HINCRBY', META, 'failRow', 1) >= 3 then trip('three deletes failed in a row') end
+  fall()
+elseif A.as == 'limited' then
+  over('limit', 'limited')
+  set({approval = false, approvalTill = false})
+elseif A.as == 'unsent' then
+  if approval ~= '' and D.approval == approval then
+    over('restore', 'unsent')
+    if D.ticket then redis.call('HSET', TICKET, 'approvalUsed', '') end
+  else
+    over('unsend', 'unsent')
+  end
+elseif A.as == 'pending' then
+  failure('delete:' .. A.endpoint, A.failed)
+end
+return answer({seq = audit(A.entry)})

@@ -1,0 +1,144 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/action"
+	"rollcall/internal/policy"
+)
+
+// OpenTicket implements action.Tickets. The id is claimed before the tenant's
+// record is written; a claim without a record is a fault half-way, which the next
+// call for the same or another device settles.
+func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.TicketStep, error) {
+	if free, err := s.claim(ctx, o.TicketID, o.Dev); err != nil || !free {
+		return action.TicketStep{Outcome: "conflict"}, err
+	}
+	e, err := entry(o.Mark, map[string]any{"ticketId": o.TicketID, "openedBy": o.OpenedBy})
+	if err != nil {
+		return action.TicketStep{}, err
+	}
+	two := ""
+	if o.TwoPersons {
+		two = "1"
+	}
+	r, err := s.run(ctx, "open", o.Dev, o.TicketID, args{
+		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy,
+		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "claims": string(o.Claims),
+	})
+	if err != nil {
+		return action.TicketStep{}, err
+	}
+	return s.stepped(ctx, r, o.Dev.TenantID, r.Ticket)
+}
+
+// claim leads a ticket id to a device. It is not free while it leads to another
+// device whose ticket of that id is open.
+func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (bool, error) {
+	want := dev.TenantID + "|" + dev.EndpointID
+	for range 2 {
+		ok, err := s.rdb.SetNX(ctx, indexKey(ticketID), want, 0).Result()
+		if err != nil || ok {
+			return ok, away(err)
+		}
+		has, err := s.rdb.Get(ctx, indexKey(ticketID)).Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		if err != nil || has == want {
+			return err == nil, away(err)
+		}
+		tenant, endpoint, _ := strings.Cut(has, "|")
+		t, err := s.ticket(ctx, tenant, ticketID)
+		switch {
+		case err != nil && !errors.Is(err, action.ErrNotFound):
+			return false, err
+		case err == nil && t.EndpointID == endpoint:
+			return false, nil // once a device's, always that device's
+		}
+		if err := s.rdb.Set(ctx, indexKey(ticketID), want, 0).Err(); err != nil {
+			return false, away(err)
+		}
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: ticket index keeps changing", action.ErrState)
+}
+
+// CloseTicket implements action.Tickets.
+func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.TicketStep, error) {
+	e, err := entry(c.Mark, map[string]any{
+		"ticketId": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy, "note": c.Note,
+	})
+	if err != nil {
+		return action.TicketStep{}, err
+	}
+	a := args{
+		"entry": e, "hostname": c.Hostname, "ticket": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy,
+		"note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
+		"approvalTTL": c.ApprovalTTL.Milliseconds(), "keep": "", "keepUntil": 0,
+	}
+	if c.Keep != nil {
+		keep, err := json.Marshal(c.Keep)
+		if err != nil {
+			return action.TicketStep{}, fmt.Errorf("keep: %w", err)
+		}
+		a["keep"], a["keepUntil"] = string(keep), c.Keep.Until.UnixMilli()
+	}
+	r, err := s.run(ctx, "close", c.Dev, c.TicketID, a)
+	if err != nil {
+		return action.TicketStep{}, err
+	}
+	return s.stepped(ctx, r, c.Dev.TenantID, c.TicketID)
+}
+
+// stepped makes the answer of a ticket's script, with the ticket as it stands.
+func (s *Store) stepped(ctx context.Context, r reply, tenantID, ticketID string) (action.TicketStep, error) {
+	step := action.TicketStep{Receipt: r.receipt(), Outcome: r.Outcome, Code: policy.Code(r.Code)}
+	if ticketID == "" || r.Outcome == "not_found" {
+		return step, nil
+	}
+	var err error
+	step.Ticket, err = s.ticket(ctx, tenantID, ticketID)
+	return step, err
+}
+
+// Ticket implements action.Tickets: the index leads to the record.
+func (s *Store) Ticket(ctx context.Context, ticketID string) (action.Ticket, error) {
+	has, err := s.rdb.Get(ctx, indexKey(ticketID)).Result()
+	if errors.Is(err, redis.Nil) {
+		return action.Ticket{}, action.ErrNotFound
+	}
+	if err != nil {
+		return action.Ticket{}, away(err)
+	}
+	tenant, endpoint, _ := strings.Cut(has, "|")
+	t, err := s.ticket(ctx, tenant, ticketID)
+	if err == nil && t.EndpointID != endpoint {
+		return action.Ticket{}, action.ErrNotFound
+	}
+	return t, err
+}
+
+// ticket reads a tenant's record of a ticket.
+func (s *Store) ticket(ctx context.Context, tenantID, ticketID string) (action.Ticket, error) {
+	h, err := s.rdb.HGetAll(ctx, ticketKey(tenantID, ticketID)).Result()
+	if err != nil {
+		return action.Ticket{}, away(err)
+	}
+	if h["id"] == "" {
+		return action.Ticket{}, action.ErrNotFound
+	}
+	return action.Ticket{
+		TicketID: h["id"], TenantID: tenantID, EndpointID: h["endpoint"], Hostname: h["hostname"], State: h["state"],
+		OpenedAt: at(h["openedAt"]), ClosedAt: at(h["closedAt"]), Decision: h["decision"], OpenedBy: h["openedBy"],
+		DecidedBy: h["decidedBy"], TicketSystem: h["system"], TicketURL: h["url"], TicketState: h["ticketState"],
+		Note: h["note"], TwoPersons: h["two"] == "1", Claims: []byte(h["claims"]), ApprovalID: h["approval"],
+		ApprovalTill: at(h["approvalTill"]), ApprovalUsed: h["approvalUsed"] == "1",
+	}, nil
+}
