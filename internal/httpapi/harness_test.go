@@ -213,13 +213,13 @@ func newEdge(tb testing.TB, change ...func(*Config)) *edge {
 		central: &fakeCentral{live: liveDevice()}, ledger: &fakeLedger{tickets: map[string]action.Ticket{}},
 		books: &fakeBooks{}, sealer: sealer, log: &bytes.Buffer{}, now: theTime(),
 	}
-	now := func() time.Time { return e.now }
+	now, keys := func() time.Time { return e.now }, testKeys(tb)
 	rules := func() action.Rules { return action.Rules{Params: testParams()} }
 	cfg := Config{
 		Runner: action.New(e.central, e.ledger, sealer, rules, now, action.Settings{
 			Mode: action.DryRun, ActionTimeout: 4 * time.Second, CentralTimeout: 10 * time.Second,
 		}),
-		Books: e.books, Keys: func() *Keys { return testKeys(tb) }, Ready: func(context.Context) error { return e.ready },
+		Books: e.books, Keys: func() *Keys { return keys }, Ready: func(context.Context) error { return e.ready },
 		Log: zerolog.New(e.log), Spec: rollcall.OpenAPI(), Version: "1.2.3", Mode: action.DryRun,
 		PolicyVersion: func() string { return "sha256:abc" }, KeyRate: 1000, Now: now,
 	}

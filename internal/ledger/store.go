@@ -259,10 +259,11 @@ func entry(m action.Mark, more map[string]any) (string, error) {
 	return string(b), nil
 }
 
-// failed is a trouble as the scripts take it; nil for none.
+// failed is a trouble as the scripts take it; false for none, since a null is
+// true to Redis's Lua.
 func failed(t *action.Trouble) any {
 	if t == nil {
-		return nil
+		return false
 	}
 	return args{"class": string(t.Class), "text": t.Text, "correlation": t.CorrelationID, "outage": t.Outage}
 }

@@ -54,7 +54,7 @@ func Table() []Arrow {
 	// A decision is taken on an open ticket, and may be changed until it is used;
 	// away from a yes also when that has expired and the device is none again.
 	from(arrowApprove, StateApproved, StateTicket, StateKept, StateLapsed, StateUndecided)
-	from(arrowKeep, StateKept, StateTicket, StateApproved, StateUndecided, StateLapsed, StateNone)
+	from(arrowKeep, StateKept, StateTicket, StateApproved, StateUndecided, StateNone)
 	from(arrowDecline, StateUndecided, StateTicket, StateApproved, StateKept, StateLapsed, StateNone)
 	from(arrowBegin, StateDeleting, StateNone, StateFailed)
 	from(arrowSpend, StateDeleting, StateApproved)

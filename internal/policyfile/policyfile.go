@@ -113,7 +113,7 @@ func document(b []byte) (*yaml.Node, Faults) {
 	case err != nil:
 		return nil, Faults{syntaxFault(err)}
 	default:
-		return nil, Faults{{Line: max(second.Line, 1), Problem: "a second document begins here; a policy is one document"}}
+		return nil, Faults{{Line: max(second.Line, 1), Problem: "the file holds more than one document"}}
 	}
 	if len(doc.Content) == 0 {
 		return nil, nil

@@ -55,7 +55,7 @@ func (c *checker) mapping(v at, known map[string]func(at)) {
 	c.pairs(v, func(key string, keyAt, value at) {
 		read, ok := known[key]
 		if !ok {
-			c.fault(keyAt, "unknown key")
+			c.fault(keyAt, "is not a key of a policy")
 			return
 		}
 		if c.given(value) {
@@ -79,7 +79,7 @@ func (c *checker) pairs(v at, each func(key string, keyAt, value at)) {
 			continue
 		}
 		if line, twice := seen[k.Value]; twice {
-			c.fault(where, "given twice, first on line %d", line)
+			c.fault(where, "is given twice, first on line %d", line)
 			continue
 		}
 		seen[k.Value] = k.Line
@@ -131,9 +131,9 @@ func (c *checker) whole(v at, low, high int) (int, bool) {
 	case v.node.Kind != yaml.ScalarNode || v.node.Tag != "!!int" || err != nil || strconv.Itoa(n) != v.node.Value:
 		c.fault(v, "must be a whole number")
 	case n < low:
-		c.fault(v, "must be %d or more", low)
+		c.fault(v, "must be a whole number of %d or more", low)
 	case n > high:
-		c.fault(v, "must be %d or less", high)
+		c.fault(v, "must be a whole number of %d or less", high)
 	default:
 		return n, true
 	}
@@ -168,11 +168,11 @@ func (c *checker) durationInto(dst *time.Duration, orZero bool) func(at) {
 		d, err := time.ParseDuration(v.node.Value)
 		switch {
 		case v.node.Kind != yaml.ScalarNode || v.node.Tag != "!!str" || err != nil:
-			c.fault(v, "must be a duration in hours, minutes and seconds, such as 24h or 90s")
+			c.fault(v, "must be a time such as 90s, 10m or 24h")
 		case d < 0:
-			c.fault(v, "must not be negative")
+			c.fault(v, "must be a time that is not negative")
 		case d == 0 && !orZero:
-			c.fault(v, "must be more than zero")
+			c.fault(v, "must be a time above zero")
 		default:
 			*dst = d
 		}
@@ -215,7 +215,7 @@ func (c *checker) dn(v at) (policy.DN, bool) {
 	}
 	dn, err := record.ParseDN(s)
 	if err != nil {
-		c.fault(v, "%v", err)
+		c.fault(v, "must be a distinguished name: %v", err)
 		return nil, false
 	}
 	return dn, true

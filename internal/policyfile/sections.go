@@ -75,25 +75,25 @@ func (c *checker) inactiveDays(v at) {
 func (c *checker) disabledOUs(v at) {
 	c.dns(&c.params.DisabledOUs)(v)
 	if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
-		c.fault(v, "names no OU")
+		c.fault(v, "is required: name at least one OU")
 	}
 }
 
 var (
-	netbios   = regexp.MustCompile(`^[^\s.\\/:*?"<>|]{1,15}$`)
-	dnsDomain = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	netbiosName   = regexp.MustCompile(`^[^\s.\\/:*?"<>|]{1,15}$`)
+	dnsDomainName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 func (c *checker) domains(v at) {
 	c.params.Domains = map[string]string{}
 	c.pairs(v, func(key string, keyAt, value at) {
 		name := strings.ToUpper(key)
-		if !netbios.MatchString(name) {
+		if !netbiosName.MatchString(name) {
 			c.fault(keyAt, "is no NetBIOS name: 1 to 15 characters without a dot")
 			return
 		}
 		if _, twice := c.params.Domains[name]; twice {
-			c.fault(keyAt, "given twice; case makes no difference")
+			c.fault(keyAt, "is given twice; case makes no difference")
 			return
 		}
 		if !c.given(value) {
@@ -104,7 +104,7 @@ func (c *checker) domains(v at) {
 			return
 		}
 		s = strings.ToLower(strings.TrimSuffix(s, "."))
-		if len(s) > 253 || !dnsDomain.MatchString(s) {
+		if len(s) > 253 || !dnsDomainName.MatchString(s) {
 			c.fault(value, "must be a DNS domain such as corp.example.test")
 			return
 		}
@@ -146,7 +146,7 @@ func (c *checker) exclusions(v at) {
 			return
 		}
 		if line, twice := ids[x.ID]; twice && x.ID != "" {
-			c.fault(at{item.node, item.path + ".id"}, "%q stands there twice, first on line %d", x.ID, line)
+			c.fault(at{item.node, item.path + ".id"}, "is another entry's on line %d", line)
 			return
 		}
 		ids[x.ID] = item.node.Line
@@ -176,7 +176,7 @@ func (c *checker) exclusion(v at) (policy.Exclusion, bool) {
 		}
 	}
 	if !matchesAnything(v.node) {
-		c.fault(v, "matches nothing: give hostnames, endpointIds, ous or centralGroups")
+		c.fault(v, "needs one of hostnames, endpointIds, ous, centralGroups")
 	}
 	return x, true
 }

@@ -29,7 +29,7 @@ func (c *checker) window(v at) {
 		}
 	}
 	if w.From >= 0 && w.To >= 0 && w.From >= w.To {
-		c.fault(v, "from must be earlier than to; a window can't reach over midnight")
+		c.fault(v, "from must be before to; a window can't reach over midnight")
 	}
 	c.params.Window = w
 }
@@ -62,8 +62,8 @@ func (c *checker) days(dst *[7]bool) func(at) {
 				dst[slices.Index(words, s)] = true
 			}
 		})
-		if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
-			c.fault(v, "names no day")
+		if v.node.Kind == yaml.SequenceNode && len(had) == 0 {
+			c.fault(v, "must name at least one day")
 		}
 	}
 }

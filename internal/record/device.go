@@ -1,7 +1,6 @@
 package record
 
 import (
-	"slices"
 	"strings"
 
 	"rollcall/internal/policy"
@@ -9,7 +8,7 @@ import (
 
 // maxGroups and maxMACs bound the lists that a record brings.
 const (
-	maxGroups = 256
+	maxGroups = 512
 	maxMACs   = 64
 )
 
@@ -28,7 +27,6 @@ func ParseDevice(raw []byte) (policy.Device, error) {
 
 func (r *reader) device() policy.Device {
 	var d policy.Device
-	var groups groupNames
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
@@ -52,16 +50,15 @@ func (r *reader) device() policy.Device {
 		case "serialNumber":
 			d.SerialNumber = read(r, text)
 		case "group":
-			r.group(&groups, "group")
+			d.Groups = r.group(d.Groups, "group")
 		case "groupHierarchy":
-			r.hierarchy(&groups)
+			d.Groups = r.hierarchy(d.Groups)
 		case "macAddresses":
 			d.MACAddresses = r.macs()
 		default:
 			r.deviceBlock(&d, string(name))
 		}
 	}
-	d.Groups = groups
 	return d
 }
 
@@ -81,8 +78,18 @@ func (r *reader) deviceBlock(d *policy.Device, name string) {
 	}
 }
 
-func (r *reader) tenant() policy.Field[string] {
+// block is object for a part of the record, noted under path where it is
+// something else: not all that its fields would say shows in a field.
+func (r *reader) block(path string) (isObject bool, state policy.State) {
 	is, state := r.object()
+	if !is && state == policy.Unreadable {
+		r.garble(path)
+	}
+	return is, state
+}
+
+func (r *reader) tenant() policy.Field[string] {
+	is, state := r.block("tenant")
 	if !is {
 		return policy.Field[string]{State: state}
 	}
@@ -98,7 +105,7 @@ func (r *reader) tenant() policy.Field[string] {
 }
 
 func (r *reader) os(d *policy.Device) {
-	is, state := r.object()
+	is, state := r.block("os")
 	if !is {
 		d.Platform.State, d.OSName.State, d.IsServer.State, d.Build.State = state, state, state, state
 		return
@@ -120,7 +127,7 @@ func (r *reader) os(d *policy.Device) {
 }
 
 func (r *reader) health(d *policy.Device) {
-	is, state := r.object()
+	is, state := r.block("health")
 	if !is {
 		d.HealthOverall.State, d.HealthThreats.State = state, state
 		return
@@ -138,7 +145,7 @@ func (r *reader) health(d *policy.Device) {
 }
 
 func (r *reader) threats() policy.Field[string] {
-	is, state := r.object()
+	is, state := r.block("health.threats")
 	if !is {
 		return policy.Field[string]{State: state}
 	}
@@ -156,7 +163,7 @@ func (r *reader) threats() policy.Field[string] {
 // isolation is true as soon as one of its three signs says so. Otherwise one
 // sign that can't be read, or a block of which no part is known, leaves it open.
 func (r *reader) isolation() policy.Field[bool] {
-	is, state := r.object()
+	is, state := r.block("isolation")
 	if !is {
 		return policy.Field[bool]{State: state}
 	}
@@ -208,7 +215,7 @@ func anyTrue(signs []policy.Field[bool]) policy.Field[bool] {
 }
 
 func (r *reader) person(d *policy.Device) {
-	is, state := r.object()
+	is, state := r.block("associatedPerson")
 	if !is {
 		d.PersonID.State, d.PersonName.State, d.ViaLogin.State = state, state, state
 		return
@@ -227,65 +234,57 @@ func (r *reader) person(d *policy.Device) {
 	}
 }
 
-// groupNames are names and ids of groups, each once.
-type groupNames []string
-
-func (g *groupNames) add(s string) {
-	if !slices.Contains(*g, s) {
-		*g = append(*g, s)
-	}
-}
-
-// group reads {id, name}. What can't be read is noted under path: a group that
-// is not known may be one whose devices must stay.
-func (r *reader) group(groups *groupNames, path string) {
-	is, state := r.object()
+// group reads {id, name} into names and ids. What can't be read is noted under
+// path: a group that is not known may be one whose devices must stay.
+func (r *reader) group(groups []string, path string) []string {
+	is, _ := r.block(path)
 	if !is {
-		if state == policy.Unreadable {
-			r.garble(path)
-		}
-		return
+		return groups
 	}
+	var id, label policy.Field[string]
 	for name := range r.members() {
-		if n := string(name); n != "id" && n != "name" {
+		switch string(name) {
+		case "id":
+			id = read(r, text)
+		case "name":
+			label = read(r, text)
+		default:
 			r.skip()
-			continue
 		}
-		f := read(r, text)
+	}
+	for _, f := range []policy.Field[string]{label, id} {
 		switch f.State {
 		case policy.Given:
-			groups.add(f.Value)
+			groups = append(groups, f.Value)
 		case policy.Unreadable:
 			r.garble(path)
 		case policy.Absent:
 		}
 	}
+	return groups
 }
 
 // hierarchy reads the list of the group and all above it.
-func (r *reader) hierarchy(groups *groupNames) {
+func (r *reader) hierarchy(groups []string) []string {
 	const path = "groupHierarchy"
 	if r.peek() != '[' {
-		is, state := r.object()
-		if is {
-			state = policy.Unreadable
+		if is, _ := r.block(path); is {
+			r.garble(path)
 			r.skip()
 		}
-		if state == policy.Unreadable {
-			r.garble(path)
-		}
-		return
+		return groups
 	}
 	r.token() // [
 	for r.err == nil && r.peek() != ']' {
-		if len(*groups) > maxGroups {
+		if len(groups) >= maxGroups {
 			r.garble(path)
 			r.skip()
 			continue
 		}
-		r.group(groups, path)
+		groups = r.group(groups, path)
 	}
 	r.token() // ]
+	return groups
 }
 
 // macs reads what it can: the addresses help to recognise a device that comes

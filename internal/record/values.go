@@ -170,8 +170,8 @@ func shaped(s, shape string) bool {
 }
 
 // ParseBuild reads the number of a Windows build from the three forms in which
-// it is written: "10.0 (22631)" (AD), "10.0.22631.5624" (Entra), and alone with
-// four or more digits. Anything else is no build; "10.0" least of all, which
+// it is written: "10.0 (22631)" (AD), "10.0.22631.5624" (Entra; also without its
+// last part), and alone with four to six digits. Anything else is no build; "10.0" least of all, which
 // every Windows since 2015 calls itself.
 func ParseBuild(s string) (int, bool) {
 	s = strings.TrimSpace(s)
@@ -182,13 +182,19 @@ func ParseBuild(s string) (int, bool) {
 		}
 		return build(strings.TrimSpace(inner))
 	}
-	if parts := strings.SplitN(s, ".", 5); len(parts) == 4 {
-		if !digits(parts[0]) || !digits(parts[1]) || !digits(parts[3]) {
+	if !strings.Contains(s, ".") {
+		return build(s)
+	}
+	parts := strings.SplitN(s, ".", 5)
+	if len(parts) != 3 && len(parts) != 4 {
+		return 0, false
+	}
+	for _, p := range parts {
+		if !digits(p) {
 			return 0, false
 		}
-		return build(parts[2])
 	}
-	return build(s)
+	return build(parts[2])
 }
 
 // version2 reports a version of two numbers, such as 10.0.
@@ -197,9 +203,9 @@ func version2(s string) bool {
 	return ok && digits(major) && digits(minor)
 }
 
-// build reads four to nine digits that do not begin with a zero.
+// build reads four to six digits that do not begin with a zero.
 func build(s string) (int, bool) {
-	if len(s) < 4 || len(s) > 9 || !digits(s) || s[0] == '0' {
+	if len(s) < 4 || len(s) > 6 || !digits(s) || s[0] == '0' {
 		return 0, false
 	}
 	n, err := strconv.Atoi(s)
