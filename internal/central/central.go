@@ -100,4 +100,4 @@ func (c *Client) transport() *http.Transport {
 }
 
 // noRedirects leaves a redirect as it is: a token must not travel by itself.
-func noRedirects(*http.Request, []*http.Request) error { return nil }
+func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
