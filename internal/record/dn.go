@@ -27,8 +27,9 @@ func ParseDN(s string) (policy.DN, error) {
 		return nil, fmt.Errorf("not a distinguished name: %w", err)
 	}
 	dn := make(policy.DN, 0, len(parsed.RDNs))
+	parts := make([]string, 0, len(parsed.RDNs)) // all RDNs' parts in one piece: nearly every RDN has one
 	for _, r := range parsed.RDNs {
-		rdn := make([]string, 0, len(r.Attributes))
+		begin := len(parts)
 		for _, a := range r.Attributes {
 			if !attributeType(a.Type) {
 				return nil, fmt.Errorf("not a distinguished name: %q is no attribute type", a.Type)
@@ -36,9 +37,9 @@ func ParseDN(s string) (policy.DN, error) {
 			if strings.TrimSpace(a.Value) == "" || !clean(a.Value) {
 				return nil, fmt.Errorf("not a distinguished name: the value of %s is empty or holds control characters", a.Type)
 			}
-			rdn = append(rdn, strings.ToLower(a.Type)+"="+a.Value)
+			parts = append(parts, strings.ToLower(a.Type)+"="+a.Value)
 		}
-		dn = append(dn, rdn)
+		dn = append(dn, parts[begin:len(parts):len(parts)])
 	}
 	return dn, nil
 }

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"time"
 
@@ -195,7 +197,7 @@ func listIn(s string) policy.Field[[]policy.DN] {
 		return policy.Garbled[[]policy.DN]()
 	}
 	f := inner.groupList()
-	if inner.err != nil || inner.peek() != 0 {
+	if _, err := inner.dec.ReadToken(); inner.err != nil || !errors.Is(err, io.EOF) {
 		return policy.Garbled[[]policy.DN]()
 	}
 	return f

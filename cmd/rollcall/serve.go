@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rollcall"
+	"rollcall/internal/action"
+	"rollcall/internal/central"
+	"rollcall/internal/httpapi"
+	"rollcall/internal/ledger"
+)
+
+// How often unsettled deletes are looked at, and how long the end may take.
+const (
+	reconcileEvery = 5 * time.Second
+	startPatience  = 5 * time.Second
+	drainLeast     = 200 * time.Millisecond
+	drainMost      = 10 * time.Second
+)
+
+// serveCmd runs the service.
+type serveCmd struct {
+	listenFlags  `group:"settings"`
+	storeFlags   `group:"settings"`
+	serviceFlags `group:"settings"`
+}
+
+// Run implements the command.
+func (serveCmd) Run(ctx context.Context, p *process) error {
+	cfg, err := loadConfig(p)
+	if err != nil {
+		return err
+	}
+	log := logger(p.stderr, cfg.LogLevel)
+	force := &inForce{}
+	if err := force.load(cfg); err != nil {
+		return usageError{err}
+	}
+	store, err := ledger.Open(ctx, ledger.Options{URL: cfg.RedisURL.Reveal()})
+	if err != nil {
+		return usageError{err}
+	}
+	defer func() { _ = store.Close() }()
+	weak, err := trust(ctx, cfg, store, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	reload := func() {
+		if err := force.load(cfg); err != nil {
+			log.Error().Err(err).Msg("reload failed; the old policy and keys stay in force, and live deletes are deferred")
+			return
+		}
+		log.Info().Str("policyVersion", force.Rules().Params.Version).Msg("policy and keys reloaded")
+	}
+	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak}
+	return s.run(ctx, hup, reload)
+}
+
+// logger writes JSON lines.
+func logger(to io.Writer, level zerolog.Level) zerolog.Logger {
+	return zerolog.New(zerolog.SyncWriter(to)).Level(level).With().Timestamp().Logger()
+}
+
+// trust decides whether the store may be worked on. Live mode asks for the mark
+// and for a Redis that loses nothing that it acknowledged; dry-run for nothing.
+func trust(ctx context.Context, cfg Config, store *ledger.Store, log zerolog.Logger) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	weak, err := store.Weak(ctx)
+	if cfg.Mode != action.LiveMode {
+		if err != nil {
+			log.Warn().Msg("Redis does not answer yet; actions answer 503 until it does")
+		}
+		return weak, nil
+	}
+	if err != nil {
+		return nil, errors.New("live mode needs Redis at start, and it does not answer")
+	}
+	mark, err := store.Mark(ctx)
+	switch {
+	case err != nil:
+		return nil, errors.New("live mode needs Redis at start, and it does not answer")
+	case mark == "":
+		return nil, errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed")
+	case len(weak) > 0 && !cfg.AllowWeakRedis:
+		return nil, usagef("live mode needs a Redis that loses nothing (ROLLCALL_ALLOW_WEAK_REDIS=true starts all the same):\n  %s", strings.Join(weak, "\n  "))
+	case len(weak) > 0:
+		log.Warn().Strs("weak", weak).Msg("Redis may lose what it acknowledged")
+	}
+	return weak, nil
+}
+
+// service is everything that a process holds.
+type service struct {
+	cfg   Config
+	log   zerolog.Logger
+	force *inForce
+	store *ledger.Store
+	weak  []string
+	after func(addr string) // called once the address is known; may be nil
+}
+
+// run serves until ctx ends, then lets what runs finish, in this order: requests,
+// the reconciler, deletes that outlive their requests.
+func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) error {
+	client, err := central.New(central.Options{
+		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
+		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
+		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	defer client.Close()
+	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
+		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
+	})
+	leaving := &atomic.Bool{}
+	handler, err := s.edge(runner, leaving)
+	if err != nil {
+		return err
+	}
+	config, err := tlsConfig(s.cfg, s.force.Certificate)
+	if err != nil {
+		return usageError{fmt.Errorf("ROLLCALL_TLS_CLIENT_CA: %w", err)}
+	}
+	ln, err := listen(ctx, s.cfg.Listen, config)
+	if err != nil {
+		return err
+	}
+	s.log.Info().Str("listen", ln.Addr().String()).Str("mode", s.cfg.Mode).Str("version", version()).Msg("serving")
+	if s.after != nil {
+		s.after(ln.Addr().String())
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { s.reconcile(background, runner, hup, reload) })
+	bound := s.cfg.ActionTimeout + s.cfg.CentralTimeout + drainLeast
+	err = server{
+		log: s.log, listener: ln, handler: handler, leaving: leaving,
+		drainMin: drainLeast, drainMax: drainMost, bound: bound,
+	}.serve(ctx)
+	stop()
+	loops.Wait()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound+s.cfg.CentralTimeout)
+	defer cancel()
+	return errors.Join(err, runner.Wait(end))
+}
+
+// edge is the HTTP handler.
+func (s service) edge(runner *action.Runner, leaving *atomic.Bool) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{
+		Runner: runner, Books: s.store, Keys: s.force.Keys, Ready: s.ready, Stopping: leaving.Load, Log: s.log,
+		Spec: rollcall.OpenAPI(), Version: version(), Mode: s.cfg.Mode, KeyRate: s.cfg.KeyRate,
+		PolicyVersion: func() string { return s.force.Rules().Params.Version }, Weak: func() []string { return s.weak },
+	})
+}
+
+// ready says whether requests can be answered: Redis does, and in live mode it
+// still bears the mark. Central is not asked: without it the answer is a verdict.
+func (s service) ready(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil || s.cfg.Mode != action.LiveMode {
+		return err
+	}
+	mark, err := s.store.Mark(ctx)
+	if err == nil && mark == "" {
+		err = errors.New("the store's mark is gone")
+	}
+	return err
+}
+
+// reconcile settles deletes whose outcome is not known, and reloads when asked.
+func (s service) reconcile(ctx context.Context, runner *action.Runner, hup <-chan os.Signal, reload func()) {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			reload()
+		case <-tick.C:
+			if err := runner.Reconcile(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn().Err(err).Msg("unsettled deletes could not be looked at")
+			}
+		}
+	}
+}

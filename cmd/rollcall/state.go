@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"strings"
+
+	"rollcall/internal/action"
+	"rollcall/internal/ledger"
+)
+
+// stateCmd looks after the store.
+type stateCmd struct {
+	Init stateInitCmd `cmd:"" help:"Mark this Redis as rollcall's store, once; live mode does not start without the mark."`
+}
+
+// stateInitCmd marks the store.
+type stateInitCmd struct {
+	storeFlags     `group:"settings"`
+	AcceptRollback bool `help:"Begin a new installation after the store was lost or rolled back: older tokens say nothing any more."`
+}
+
+// Run implements the command.
+func (c stateInitCmd) Run(ctx context.Context, p *process) error {
+	store, err := openStore(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	id, existed, err := store.InitMark(ctx, c.AcceptRollback)
+	switch {
+	case err != nil:
+		return errors.New("Redis does not answer")
+	case existed:
+		_, err = fmt.Fprintf(p.stdout, "already marked, installation %s\n", id)
+	default:
+		_, err = fmt.Fprintf(p.stdout, "marked, installation %s\n", id)
+	}
+	return err
+}
+
+// openStore opens the store for a command that needs nothing else.
+func openStore(ctx context.Context, p *process) (*ledger.Store, error) {
+	cfg, err := loadConfig(p, "RedisURL")
+	if err != nil {
+		return nil, err
+	}
+	store, err := ledger.Open(ctx, ledger.Options{URL: cfg.RedisURL.Reveal()})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return store, nil
+}
+
+// switchFlags say who throws a switch, and why.
+type switchFlags struct {
+	storeFlags `group:"settings"`
+	Tenant     string `placeholder:"UUID" help:"Only this tenant; else all."`
+	Reason     string `required:"" help:"Why, for the audit trail."`
+	By         string `help:"Who; the user of the operating system if not given."`
+}
+
+// throw throws a switch right in the store, so that it works while the service
+// is down.
+func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Store, action.Switch) (action.SwitchState, error)) error {
+	store, err := openStore(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	by := f.By
+	if u, err := user.Current(); by == "" && err == nil {
+		by = u.Username
+	}
+	st, err := how(store, action.Switch{TenantID: strings.ToLower(f.Tenant), Reason: f.Reason, By: by})
+	if err != nil {
+		return errors.New("Redis does not answer: nothing is known to have changed")
+	}
+	scope := "all tenants"
+	if st.TenantID != "" {
+		scope = "tenant " + st.TenantID
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s: paused %t, circuit open %t\n", scope, st.Paused, st.CircuitOpen)
+	return err
+}
+
+// pauseCmd stops deletes.
+type pauseCmd struct{ switchFlags }
+
+// Run implements the command.
+func (c pauseCmd) Run(ctx context.Context, p *process) error {
+	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.Pause(ctx, w) })
+}
+
+// resumeCmd lets deletes go on.
+type resumeCmd struct{ switchFlags }
+
+// Run implements the command.
+func (c resumeCmd) Run(ctx context.Context, p *process) error {
+	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.Resume(ctx, w) })
+}
+
+// circuitResetCmd closes the circuit.
+type circuitResetCmd struct{ switchFlags }
+
+// Run implements the command.
+func (c circuitResetCmd) Run(ctx context.Context, p *process) error {
+	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.ResetCircuit(ctx, w) })
+}
