@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rollcall/internal/action"
 	"rollcall/internal/centralsim"
@@ -101,8 +103,13 @@ func TestWhatAnAnswerToADeleteMeans(t *testing.T) {
 func TestDeleteThatHangsIsUnclear(t *testing.T) {
 	r := newRig(t, nil, func(o *Options) { o.Timeout = 150 * time.Millisecond })
 	r.sim.Fault(centralsim.Fault{Method: http.MethodDelete, Hang: true})
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentUnclear || !sent.Trouble.Own || sent.Trouble.Class != action.Ambiguous {
+	start := time.Now()
+	sent := r.Delete(t.Context(), dev, r.clock().Add(time.Minute))
+	if sent.Kind != action.SentUnclear || !sent.Trouble.Own || sent.Trouble.Class != action.Ambiguous {
 		t.Errorf("got %+v, %+v", sent, sent.Trouble)
+	}
+	if waited := time.Since(start); waited > 30*time.Second {
+		t.Errorf("waited %v for an answer, longer than one call may take", waited)
 	}
 	if n := r.sim.Deletes(); n != 1 {
 		t.Errorf("%d DELETEs reached Central, want 1", n)
@@ -252,7 +259,19 @@ func TestProcessThatWakesUpTooLateSendsNothing(t *testing.T) {
 	}
 }
 
-func TestEitherClockMakesIsLate(t *testing.T) {
+// stepped is a time whose monotonic reading alone is moved, as when the wall
+// clock was set meanwhile or the machine slept.
+func stepped(tb testing.TB, at time.Time, d time.Duration) time.Time {
+	tb.Helper()
+	was := at
+	*(*int64)(unsafe.Add(unsafe.Pointer(&at), 8)) += int64(d) // time.Time.ext
+	if at.Sub(was) != d || !at.Round(0).Equal(was.Round(0)) {
+		tb.Fatal("time.Time is laid out otherwise than this test believes")
+	}
+	return at
+}
+
+func TestEitherClockMakesItLate(t *testing.T) {
 	start := time.Now() // with a monotonic reading
 	for _, tt := range []struct {
 		name    string
@@ -263,12 +282,32 @@ func TestEitherClockMakesIsLate(t *testing.T) {
 		{"late by both", start, start.Add(time.Second), true},
 		{"just over", start, start, true},
 		{"late by the wall clock, which is all that is known", start.Round(0), start.Round(0).Add(time.Nanosecond), true},
+		{"late by the monotonic clock alone: the wall clock was set back", start.Add(time.Second), stepped(t, start, time.Second), true},
+		{"late by the wall clock alone: the machine slept", start.Add(time.Second), stepped(t, start.Add(time.Minute), -time.Minute), true},
 		{"the wall clock alone says in time", start.Round(0).Add(time.Second), start.Round(0), false},
 	} {
 		s := &sendOnce{by: tt.by, now: func() time.Time { return tt.now }}
 		if got := s.late(); got != tt.want {
 			t.Errorf("%s: late = %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestOneConnectionAndNoOther(t *testing.T) {
+	w := &wire{}
+	r := ready(t, w)
+	s := &sendOnce{by: r.clock().Add(time.Minute), now: r.clock, onLeft: func() {}}
+	for i, want := range []error{nil, errNotSent} {
+		conn, err := s.dialOnce(t.Context(), w.dial, "tcp", r.srv.Listener.Addr().String())
+		if !errors.Is(err, want) {
+			t.Errorf("connection %d: error %v, want %v", i+1, err, want)
+		}
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}
+	if n := w.dials.Load(); n != 1 {
+		t.Errorf("%d connections were opened, want 1", n)
 	}
 }
 
@@ -298,6 +337,7 @@ func TestSlowConnectionIsGivenUpWhenTimeIsOver(t *testing.T) {
 	hang := make(chan struct{})
 	armed := atomic.Bool{}
 	r.Client = r.another(t, func(o *Options) {
+		o.Timeout = time.Minute
 		o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if armed.Load() {
 				<-hang
@@ -307,9 +347,10 @@ func TestSlowConnectionIsGivenUpWhenTimeIsOver(t *testing.T) {
 	})
 	r.present(t)
 	armed.Store(true)
+	start := time.Now()
 	sent := r.Delete(t.Context(), dev, r.clock().Add(50*time.Millisecond))
-	if sent.Kind != action.NotSent {
-		t.Errorf("got %+v, %+v; want not sent", sent, sent.Trouble)
+	if sent.Kind != action.NotSent || time.Since(start) > 30*time.Second {
+		t.Errorf("got %+v, %+v after %v; want not sent, soon", sent, sent.Trouble, time.Since(start))
 	}
 	close(hang) // the connection comes about after all: nothing may go over it
 	r.srv.CloseClientConnections()

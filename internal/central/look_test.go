@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -327,17 +328,33 @@ func TestListsThatCannotBeTrusted(t *testing.T) {
 	}
 }
 
-func TestEndlessPagesEnd(t *testing.T) {
-	n := 0
+func TestPagesThatGoRoundInACircleStopAtOnce(t *testing.T) {
+	var n atomic.Int64
 	r := raw(t, func(w http.ResponseWriter, q *http.Request) bool {
 		if !q.URL.Query().Has("hostnameContains") {
 			return false
 		}
-		n++
-		return writeJSON(w, 200, fmt.Sprintf(`{"items":[],"pages":{"nextKey":"k%d"}}`, n))
+		key := "a"
+		if n.Add(1)%2 == 0 {
+			key = "b"
+		}
+		return writeJSON(w, 200, `{"items":[],"pages":{"nextKey":"`+key+`"}}`)
 	})
-	if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed || n != maxPages {
-		t.Errorf("status %d after %d pages, want a failure after %d", live.Status, n, maxPages)
+	if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed || n.Load() != 3 {
+		t.Errorf("status %d after %d pages, want a failure after 3", live.Status, n.Load())
+	}
+}
+
+func TestEndlessPagesEnd(t *testing.T) {
+	var n atomic.Int64
+	r := raw(t, func(w http.ResponseWriter, q *http.Request) bool {
+		if !q.URL.Query().Has("hostnameContains") {
+			return false
+		}
+		return writeJSON(w, 200, fmt.Sprintf(`{"items":[],"pages":{"nextKey":"k%d"}}`, n.Add(1)))
+	})
+	if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed || n.Load() != maxPages {
+		t.Errorf("status %d after %d pages, want a failure after %d", live.Status, n.Load(), maxPages)
 	}
 }
 

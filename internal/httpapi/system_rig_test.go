@@ -45,6 +45,8 @@ type system struct {
 // setup is what tests may choose.
 type setup struct {
 	mode          string
+	keyRate       int
+	books         func(action.Books) action.Books
 	contract      *contract
 	redis         *miniredis.Miniredis
 	central       time.Duration
@@ -90,6 +92,9 @@ func (s *system) change(edit func(r *action.Rules)) {
 // newSystem starts a service.
 func newSystem(t *testing.T, opt setup) *system {
 	t.Helper()
+	if opt.keyRate == 0 {
+		opt.keyRate = 100000
+	}
 	if opt.mode == "" {
 		opt.mode = action.LiveMode
 	}
@@ -177,9 +182,13 @@ func (s *system) serve(opt setup) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var books action.Books = s.store
+	if opt.books != nil {
+		books = opt.books(books)
+	}
 	edge, err := httpapi.New(httpapi.Config{
-		Runner: s.runner, Books: s.store, Keys: func() *httpapi.Keys { return keys }, Ready: s.store.Ping, Log: zerolog.Nop(),
-		Spec: rollcall.OpenAPI(), Version: "test", Mode: opt.mode, KeyRate: 100000, Now: s.now,
+		Runner: s.runner, Books: books, Keys: func() *httpapi.Keys { return keys }, Ready: s.store.Ping, Log: zerolog.Nop(),
+		Spec: rollcall.OpenAPI(), Version: "test", Mode: opt.mode, KeyRate: opt.keyRate, Now: s.now,
 	})
 	if err != nil {
 		t.Fatal(err)

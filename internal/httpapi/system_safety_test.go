@@ -57,7 +57,10 @@ func TestNothingThatChangedSinceTheVerdictIsDeleted(t *testing.T) {
 		}, "deferred", "KILL_SWITCH"},
 		{"the store's mark is gone", func(s *system) { s.redis.Del("rollcall:mark") }, "refused", "TOKEN_EXPIRED"},
 		{"the store was flushed", func(s *system) { s.redis.FlushAll() }, "refused", "TOKEN_EXPIRED"},
-		{"the store was rolled back", func(s *system) { s.redis.HSet("rollcall:{"+tenant+"}:meta", "seq", "0") }, "deferred", "STATE_UNVERIFIED"},
+		{"the store was rolled back", func(s *system) {
+			s.redis.HSet("rollcall:{"+tenant+"}:meta", "seq", "0")
+			s.redis.Del("rollcall:{" + tenant + "}:audit")
+		}, "deferred", "STATE_UNVERIFIED"},
 		{"a new installation began", func(s *system) { _, _, _ = s.store.InitMark(s.t.Context(), true) }, "refused", "TOKEN_EXPIRED"},
 		{"a ticket was opened", func(s *system) {
 			s.act("ticket-open", map[string]any{"token": s.eligible(), "ticketId": "INC-9"})

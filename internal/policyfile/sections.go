@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,11 +73,26 @@ func (c *checker) inactiveDays(v at) {
 	})
 }
 
+// disabledOUs refuses a whole domain: every device of it would be in scope.
 func (c *checker) disabledOUs(v at) {
-	c.dns(&c.params.DisabledOUs)(v)
+	c.list(v, func(item at) {
+		dn, ok := c.dn(item)
+		if ok && !slices.ContainsFunc(dn, belowDomain) {
+			c.fault(item, "must name an OU, not a whole domain")
+			return
+		}
+		if ok {
+			c.params.DisabledOUs = append(c.params.DisabledOUs, dn)
+		}
+	})
 	if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
 		c.fault(v, "is required: name at least one OU")
 	}
+}
+
+// belowDomain reports an RDN that is no part of a domain's name.
+func belowDomain(rdn []string) bool {
+	return slices.ContainsFunc(rdn, func(part string) bool { return !strings.HasPrefix(part, "dc=") })
 }
 
 var (
@@ -89,7 +105,7 @@ func (c *checker) domains(v at) {
 	c.pairs(v, func(key string, keyAt, value at) {
 		name := strings.ToUpper(key)
 		if !netbiosName.MatchString(name) {
-			c.fault(keyAt, "is no NetBIOS name: 1 to 15 characters without a dot")
+			c.fault(keyAt, "is not a NetBIOS name: 1 to 15 characters without a dot")
 			return
 		}
 		if _, twice := c.params.Domains[name]; twice {

@@ -76,7 +76,7 @@ func (c *checker) clock(dst *int, latest int) func(at) {
 		if v.node.Kind == yaml.ScalarNode && v.node.Tag == "!!str" && len(s) == 5 && s[2] == ':' {
 			h, errH := strconv.ParseUint(s[:2], 10, 8)
 			m, errM := strconv.ParseUint(s[3:], 10, 8)
-			if n := int(h)*60 + int(m); errH == nil && errM == nil && m < 60 && n <= latest { //nolint:gosec // two digits each
+			if n := int(h)*60 + int(m); errH == nil && errM == nil && m < 60 && n <= latest {
 				*dst = n
 				return
 			}

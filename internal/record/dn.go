@@ -60,20 +60,24 @@ func checkDN(s string) error {
 // checkSigns looks for signs that have a second reading: a semicolon that is not
 // escaped, and a value that begins with #, which would be BER in hexadecimal.
 func checkSigns(s string) error {
-	escaped, begins := false, false // begins: only blanks since the equals sign
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
+	const inType, atValue, inValue = 0, 1, 2 // atValue: only blanks since the equals sign
+	place := inType
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
 		case c == ';':
 			return errors.New("a distinguished name holds a semicolon that is not escaped")
-		case c == '#' && begins:
+		case c == '#' && place == atValue:
 			return errors.New("a distinguished name holds a value in BER")
+		case c == ',' || c == '+':
+			place = inType
+		case c == '=' && place == inType:
+			place = atValue
+		case c != ' ' && place == atValue:
+			place = inValue
 		}
-		begins = c == '=' || (begins && c == ' ')
+		if s[i] == '\\' {
+			i++ // what is escaped has one reading
+		}
 	}
 	return nil
 }

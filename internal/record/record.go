@@ -149,12 +149,10 @@ func (r *reader) scalar() scalar {
 		return scalar{}
 	}
 	s := scalar{state: policy.Given, kind: tok.Kind(), text: tok.String()}
-	switch s.kind {
-	case 'n':
+	if s.kind == 'n' {
 		return scalar{}
-	case '"':
-		s.text = strings.Trim(s.text, " ")
 	}
+	s.text = strings.Trim(s.text, " ")
 	return s
 }
 

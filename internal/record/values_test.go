@@ -81,12 +81,17 @@ func TestBuildsThatAreNone(t *testing.T) {
 
 func TestDNsWithASecondReadingAreErrors(t *testing.T) {
 	for _, in := range []string{
-		"CN=a;OU=Disabled,DC=x", "CN=#04024869,DC=x", "CN= #04024869,DC=x", `CN=a\00b,DC=x`, `CN=WS\0ACNF:6f0e,DC=x`, `CN=\ff,DC=x`,
+		"CN=a;OU=Disabled,DC=x", "CN=a+UID=#0402,DC=x", "CN=#04024869,DC=x", "CN= #04024869,DC=x", `CN=a\00b,DC=x`, `CN=WS\0ACNF:6f0e,DC=x`, `CN=\ff,DC=x`,
 		`CN=\ ,DC=x`, "CN=a,DC=", "CN=a,DC=x,", ",CN=a", "CN=a+,DC=x", "CN", "=", "1.2.=a", "a.b=c", "C N=a", `CN="a,b",DC=x`,
 		"CN=a\r\n,DC=x", "CN=\xff,DC=x", `CN=a\`, `\43N=a,`, "CN=" + strings.Repeat("a", 2046),
 	} {
 		if dn, err := record.ParseDN(in); err == nil || dn != nil {
 			t.Errorf("ParseDN(%q) = %v, %v; want an error", in, dn, err)
+		}
+	}
+	for _, in := range []string{"CN=a=#b,DC=x", `CN=\#a\;,DC=x`, `CN=a\=#b`, "CN=a#b"} {
+		if _, err := record.ParseDN(in); err != nil {
+			t.Errorf("ParseDN(%q): %v", in, err)
 		}
 	}
 	if _, err := record.ParseDN("CN=" + strings.Repeat("ü", 2045)); err != nil {
