@@ -145,12 +145,12 @@ func again(ctx context.Context, t *action.Trouble, timeout time.Duration) bool {
 	if !passes || ctx.Err() != nil {
 		return false
 	}
-	wait := 50*time.Millisecond + rand.N(100*time.Millisecond)
+	wait := 50*time.Millisecond + rand.N(100*time.Millisecond) //nolint:gosec // jitter is no secret
 	switch {
 	case t.RetryAfter > 0:
 		wait = t.RetryAfter
 	case t.Limited:
-		wait = time.Second + rand.N(500*time.Millisecond)
+		wait = time.Second + rand.N(500*time.Millisecond) //nolint:gosec // jitter is no secret
 	}
 	deadline, bounded := ctx.Deadline()
 	if wait > timeout || bounded && time.Until(deadline) < wait+answerTime {

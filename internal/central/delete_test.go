@@ -18,7 +18,7 @@ import (
 )
 
 // send prepares and deletes the one device.
-func (r *rig) send(tb testing.TB, ctx context.Context) action.Sent {
+func (r *rig) send(ctx context.Context, tb testing.TB) action.Sent {
 	tb.Helper()
 	sent := r.Delete(ctx, dev, r.clock().Add(2*time.Second))
 	if (sent.Kind == action.SentAccepted) != (sent.Trouble == nil) {
@@ -83,7 +83,7 @@ func TestWhatAnAnswerToADeleteMeans(t *testing.T) {
 				f.Method, f.Times = http.MethodDelete, centralsim.Always
 				r.sim.Fault(f)
 			}
-			sent := r.send(t, t.Context())
+			sent := r.send(t.Context(), t)
 			if sent.Kind != tt.kind || sent.Trouble != nil && (sent.Trouble.Class != tt.class || sent.Trouble.Own) {
 				t.Errorf("got kind %d, %+v; want %d, %s", sent.Kind, sent.Trouble, tt.kind, tt.class)
 			}
@@ -124,7 +124,7 @@ func TestAnswerIsWaitedForAfterTheCallerLeft(t *testing.T) {
 			cancel()
 		}
 	})
-	if sent := r.send(t, ctx); sent.Kind != action.SentAccepted {
+	if sent := r.send(ctx, t); sent.Kind != action.SentAccepted {
 		t.Errorf("got %+v, %+v; want accepted", sent, sent.Trouble)
 	}
 }
@@ -132,8 +132,8 @@ func TestAnswerIsWaitedForAfterTheCallerLeft(t *testing.T) {
 func TestEachDeleteHasAConnectionOfItsOwn(t *testing.T) {
 	r := newRig(t, nil, nil)
 	for range 3 {
-		r.look(t, t.Context())
-		r.send(t, t.Context())
+		r.look(t.Context(), t)
+		r.send(t.Context(), t)
 	}
 	users := map[string]int{}
 	deletes := 0
@@ -155,11 +155,11 @@ func TestEachDeleteHasAConnectionOfItsOwn(t *testing.T) {
 
 func TestDeleteWithAReadOnlyCredential(t *testing.T) {
 	r := newRig(t, nil, func(o *Options) { o.Read = Credential{"reader", secret + "2"} })
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentRefused || sent.Trouble.Status != 403 || sent.Trouble.Class != action.Permanent {
+	if sent := r.send(t.Context(), t); sent.Kind != action.SentRefused || sent.Trouble.Status != 403 || sent.Trouble.Class != action.Permanent {
 		t.Errorf("got %+v, %+v; want refused", sent, sent.Trouble)
 	}
 	r.Client = r.another(t, func(o *Options) { o.Read, o.Delete = Credential{"reader", secret + "2"}, Credential{"app", secret} })
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentAccepted {
+	if sent := r.send(t.Context(), t); sent.Kind != action.SentAccepted {
 		t.Errorf("with a credential of its own: %+v", sent.Trouble)
 	}
 }
@@ -169,7 +169,7 @@ func TestRefusedTokenIsNotUsedForTheNextDelete(t *testing.T) {
 	r.present(t)
 	r.sim.RevokeTokens()
 	for i, want := range []action.SentKind{action.SentRefused, action.SentAccepted} {
-		if sent := r.send(t, t.Context()); sent.Kind != want {
+		if sent := r.send(t.Context(), t); sent.Kind != want {
 			t.Errorf("DELETE %d: %+v, %+v", i+1, sent, sent.Trouble)
 		}
 	}
@@ -220,7 +220,7 @@ func ready(tb testing.TB, w *wire) *rig {
 	tb.Helper()
 	r := newRig(tb, nil, func(o *Options) { o.Dial = w.dial })
 	r.present(tb)
-	r.Client.Close() // no idle connection is left
+	r.Close() // no idle connection is left
 	w.armed.Store(true)
 	return r
 }
@@ -248,7 +248,7 @@ func TestProcessThatWakesUpTooLateSendsNothing(t *testing.T) {
 			w := &wire{}
 			r := ready(t, w)
 			w.hook = func(int64) { step(r) } // the connection stands, then the process is stopped
-			sent := r.send(t, t.Context())
+			sent := r.send(t.Context(), t)
 			if sent.Kind != action.NotSent || !sent.Trouble.Own {
 				t.Errorf("got %+v, %+v; want not sent", sent, sent.Trouble)
 			}
@@ -318,7 +318,7 @@ func TestCallerMayCallItOffUntilItLeaves(t *testing.T) {
 	w.hook = func(int64) { cancel(); <-ctx.Done() }
 	// Cancelling and the first write race; either the request is not sent at all,
 	// or it is sent whole and its answer is heard.
-	sent := r.send(t, ctx)
+	sent := r.send(ctx, t)
 	switch deletes := r.sim.Deletes(); {
 	case sent.Kind == action.NotSent && deletes == 0 && w.bytes.Load() == 0:
 	case sent.Kind == action.SentAccepted && deletes == 1:
@@ -327,7 +327,7 @@ func TestCallerMayCallItOffUntilItLeaves(t *testing.T) {
 	}
 	dead, die := context.WithCancel(t.Context())
 	die()
-	if sent := r.send(t, dead); sent.Kind != action.NotSent || !sent.Trouble.Own {
+	if sent := r.send(dead, t); sent.Kind != action.NotSent || !sent.Trouble.Own {
 		t.Errorf("called off before: %+v, %+v", sent, sent.Trouble)
 	}
 }
@@ -363,12 +363,12 @@ func TestNoWayToCentralIsNotSent(t *testing.T) {
 	r := newRig(t, nil, nil)
 	r.present(t)
 	r.srv.Close()
-	if sent := r.send(t, t.Context()); sent.Kind != action.NotSent || !sent.Trouble.Outage {
+	if sent := r.send(t.Context(), t); sent.Kind != action.NotSent || !sent.Trouble.Outage {
 		t.Errorf("got %+v, %+v; want not sent, an outage", sent, sent.Trouble)
 	}
 	r = newRig(t, nil, nil)
 	r.sim.Fault(centralsim.Fault{Path: tokens, Status: 401, Times: centralsim.Always})
-	if sent := r.send(t, t.Context()); sent.Kind != action.NotSent || !sent.Trouble.Outage || r.sim.Deletes() != 0 {
+	if sent := r.send(t.Context(), t); sent.Kind != action.NotSent || !sent.Trouble.Outage || r.sim.Deletes() != 0 {
 		t.Errorf("without a token: %+v, %+v", sent, sent.Trouble)
 	}
 }
@@ -386,7 +386,7 @@ func secured(tb testing.TB, w *wire) *rig {
 		o.TLS, o.Dial = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, w.dial
 	})
 	r.present(tb)
-	r.Client.Close()
+	r.Close()
 	w.armed.Store(true)
 	return r
 }
@@ -394,7 +394,7 @@ func secured(tb testing.TB, w *wire) *rig {
 func TestDeleteOverTLS(t *testing.T) {
 	w := &wire{}
 	r := secured(t, w)
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentAccepted || w.dials.Load() != 1 {
+	if sent := r.send(t.Context(), t); sent.Kind != action.SentAccepted || w.dials.Load() != 1 {
 		t.Errorf("got %+v, %+v over %d connections", sent, sent.Trouble, w.dials.Load())
 	}
 }
@@ -407,7 +407,7 @@ func TestStoppedAfterTheHandshakeSendsNothing(t *testing.T) {
 			r.pass(3 * time.Second)
 		}
 	}
-	sent := r.send(t, t.Context())
+	sent := r.send(t.Context(), t)
 	if sent.Kind != action.NotSent || !sent.Trouble.Own || r.sim.Deletes() != 0 || w.writes.Load() != 2 {
 		t.Errorf("got %+v, %+v after %d writes with %d DELETEs", sent, sent.Trouble, w.writes.Load(), r.sim.Deletes())
 	}
@@ -417,7 +417,7 @@ func TestStrangeCertificateIsNotSent(t *testing.T) {
 	w := &wire{}
 	r := secured(t, w)
 	r.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	if sent := r.send(t, t.Context()); sent.Kind != action.NotSent || !sent.Trouble.Outage || r.sim.Deletes() != 0 {
+	if sent := r.send(t.Context(), t); sent.Kind != action.NotSent || !sent.Trouble.Outage || r.sim.Deletes() != 0 {
 		t.Errorf("got %+v, %+v", sent, sent.Trouble)
 	}
 }

@@ -43,13 +43,6 @@ func (s *sendOnce) bar() (barred bool) {
 	return s.barred
 }
 
-// maybeLeft reports whether a byte of the request may have left.
-func (s *sendOnce) maybeLeft() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.left
-}
-
 // dialOnce lets one connection be opened, ever.
 func (s *sendOnce) dialOnce(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), network, address string) (net.Conn, error) {
 	s.mu.Lock()

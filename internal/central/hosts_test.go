@@ -106,7 +106,7 @@ func TestTokenGoesToNoHostOutside(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}
 	})
-	live, trouble := r.look(t, t.Context())
+	live, trouble := r.look(t.Context(), t)
 	if live.Status != policy.LiveFailed || !trouble.Outage {
 		t.Errorf("got %+v, %+v; want a failure of the credential", live, trouble)
 	}
@@ -126,7 +126,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			r := newRig(t, nil, nil)
 			r.sim.Fault(centralsim.Fault{Path: path, Status: status, Times: centralsim.Always, Header: http.Header{"Location": {stranger.URL + path}}})
-			if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed {
+			if live, _ := r.look(t.Context(), t); live.Status != policy.LiveFailed {
 				t.Errorf("%s answering %d: status %d, want a failure", path, status, live.Status)
 			}
 		}

@@ -101,7 +101,7 @@ func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, 
 	if trouble == nil {
 		live.Device, trouble = parse(r.body)
 	}
-	if trouble == nil && !(live.Device.ID.Known() && strings.EqualFold(live.Device.ID.Value, dev.EndpointID)) {
+	if trouble == nil && (!live.Device.ID.Known() || !strings.EqualFold(live.Device.ID.Value, dev.EndpointID)) {
 		trouble = unusable(whatDevice, "it is of another device")
 	}
 	if trouble != nil {

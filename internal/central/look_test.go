@@ -18,7 +18,7 @@ import (
 
 func TestLookFindsTheDevice(t *testing.T) {
 	r := newRig(t, nil, nil)
-	live, trouble := r.look(t, t.Context())
+	live, trouble := r.look(t.Context(), t)
 	if live.Status != policy.LiveFound {
 		t.Fatalf("look: %+v", trouble)
 	}
@@ -46,7 +46,7 @@ func TestLookIsCaseBlindInIDs(t *testing.T) {
 	r := newRig(t, nil, nil)
 	r.sim.Remove(tenantID, deviceID)
 	r.sim.Put(tenantID, machine(strings.ToUpper(deviceID), "PC-OLD-17", r.clock()))
-	if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFound || len(live.SameNamed) != 1 {
+	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFound || len(live.SameNamed) != 1 {
 		t.Errorf("look: %+v, %+v", live, trouble)
 	}
 }
@@ -55,7 +55,7 @@ func TestLookNotFound(t *testing.T) {
 	r := newRig(t, nil, nil)
 	r.sim.Remove(tenantID, deviceID)
 	for _, ask := range []func() (policy.Live, *action.Trouble){
-		func() (policy.Live, *action.Trouble) { return r.look(t, t.Context()) },
+		func() (policy.Live, *action.Trouble) { return r.look(t.Context(), t) },
 		func() (policy.Live, *action.Trouble) { return r.Present(t.Context(), dev) },
 	} {
 		if live, _ := ask(); live.Status != policy.LiveNotFound || live.At.IsZero() || !live.CentralTime.Known() {
@@ -109,7 +109,7 @@ func TestAnswersThatSayNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.sim.Fault(tt.fault)
-			live, trouble := r.look(t, t.Context())
+			live, trouble := r.look(t.Context(), t)
 			if live.Status != policy.LiveFailed {
 				t.Fatalf("status %d, want a failure", live.Status)
 			}
@@ -134,7 +134,7 @@ func TestOneFailureIsTriedAgain(t *testing.T) {
 		r := newRig(t, nil, nil)
 		f.Path = devices + "/" + deviceID
 		r.sim.Fault(f)
-		if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFound {
+		if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFound {
 			t.Errorf("after %+v: %+v", f, trouble)
 		}
 	}
@@ -150,7 +150,7 @@ func TestCorrelationIsKeptAndTamed(t *testing.T) {
 	} {
 		r := newRig(t, nil, nil)
 		r.sim.Fault(centralsim.Fault{Path: devices + "/", Status: 403, Body: body, ContentType: "application/json"})
-		if _, trouble := r.look(t, t.Context()); trouble == nil || trouble.CorrelationID != want {
+		if _, trouble := r.look(t.Context(), t); trouble == nil || trouble.CorrelationID != want {
 			t.Errorf("%s: %+v, want %q", body, trouble, want)
 		}
 	}
@@ -161,7 +161,7 @@ func TestOwnTimes(t *testing.T) {
 		t.Run("Central hangs longer than one call may take at "+path, func(t *testing.T) {
 			r := newRig(t, nil, func(o *Options) { o.Timeout = 100 * time.Millisecond })
 			r.sim.Fault(centralsim.Fault{Path: path, Hang: true, Times: centralsim.Always})
-			live, trouble := r.look(t, t.Context())
+			live, trouble := r.look(t.Context(), t)
 			if live.Status != policy.LiveFailed || !trouble.Own || trouble.Outage {
 				t.Errorf("got %+v, want a time-out of our own", trouble)
 			}
@@ -172,7 +172,7 @@ func TestOwnTimes(t *testing.T) {
 			lift := r.sim.Fault(centralsim.Fault{Path: path, Hang: true, Times: centralsim.Always})
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			live, trouble := r.look(t, ctx)
+			live, trouble := r.look(ctx, t)
 			if live.Status != policy.LiveFailed || !trouble.Own {
 				t.Errorf("got %+v, want a time-out of our own", trouble)
 			}
@@ -185,11 +185,11 @@ func TestCentralIsAway(t *testing.T) {
 	r := newRig(t, nil, nil)
 	gone := closedPort(t)
 	r.Client = r.another(t, func(o *Options) { o.IDURL, o.APIURL = gone, gone })
-	if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Own {
+	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Own {
 		t.Errorf("got %+v, want an outage", trouble)
 	}
 	r = newRig(t, func(o *centralsim.Options) { o.RegionURL = gone }, nil)
-	if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Own {
+	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Own {
 		t.Errorf("the region away: %+v, want an outage", trouble)
 	}
 }
@@ -261,7 +261,7 @@ func TestSameNamed(t *testing.T) {
 			for i, name := range tt.names {
 				r.sim.Put(tenantID, machine(id(0xffff+i), name, r.clock().Add(-time.Hour)))
 			}
-			live, trouble := r.look(t, t.Context())
+			live, trouble := r.look(t.Context(), t)
 			if live.Status != policy.LiveFound || len(live.SameNamed) != tt.want {
 				t.Errorf("%d same-named (%+v), want %d", len(live.SameNamed), trouble, tt.want)
 			}
@@ -278,7 +278,7 @@ func TestFilterThatLooksElsewhereFallsBackToTenCharacters(t *testing.T) {
 	})
 	r.sim.Put(tenantID, machine(deviceID, "WS-MARKETING-LISBON", r.clock()))
 	r.sim.Put(tenantID, machine(other, "ws-marketing-lisbon", r.clock()))
-	if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFound || len(live.SameNamed) != 2 {
+	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFound || len(live.SameNamed) != 2 {
 		t.Errorf("got %+v, %+v", live, trouble)
 	}
 }
@@ -289,7 +289,7 @@ func TestDeviceWithoutHostnameIsAlone(t *testing.T) {
 		m := machine(deviceID, "", r.clock())
 		m["hostname"] = name
 		r.sim.Put(tenantID, m)
-		if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFound || len(live.SameNamed) != 1 || live.SameNamed[0].ID.Value != deviceID {
+		if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFound || len(live.SameNamed) != 1 || live.SameNamed[0].ID.Value != deviceID {
 			t.Errorf("host name %v: %+v, %+v", name, live, trouble)
 		}
 	}
@@ -320,7 +320,7 @@ func TestListsThatCannotBeTrusted(t *testing.T) {
 				r := raw(t, func(w http.ResponseWriter, q *http.Request) bool {
 					return q.URL.Query().Has(param) && writeJSON(w, 200, body)
 				})
-				if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFailed {
+				if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFailed {
 					t.Errorf("got %+v, %+v; want a failure", live, trouble)
 				}
 			})
@@ -340,7 +340,7 @@ func TestPagesThatGoRoundInACircleStopAtOnce(t *testing.T) {
 		}
 		return writeJSON(w, 200, `{"items":[],"pages":{"nextKey":"`+key+`"}}`)
 	})
-	if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed || n.Load() != 3 {
+	if live, _ := r.look(t.Context(), t); live.Status != policy.LiveFailed || n.Load() != 3 {
 		t.Errorf("status %d after %d pages, want a failure after 3", live.Status, n.Load())
 	}
 }
@@ -353,7 +353,7 @@ func TestEndlessPagesEnd(t *testing.T) {
 		}
 		return writeJSON(w, 200, fmt.Sprintf(`{"items":[],"pages":{"nextKey":"k%d"}}`, n.Add(1)))
 	})
-	if live, _ := r.look(t, t.Context()); live.Status != policy.LiveFailed || n.Load() != maxPages {
+	if live, _ := r.look(t.Context(), t); live.Status != policy.LiveFailed || n.Load() != maxPages {
 		t.Errorf("status %d after %d pages, want a failure after %d", live.Status, n.Load(), maxPages)
 	}
 }
@@ -364,7 +364,7 @@ func TestAnyFailedPartFailsTheLook(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.sim.Fault(centralsim.Fault{Status: status, Times: centralsim.Always, RetryAfter: "3600",
 				When: func(q *http.Request) bool { return q.URL.Query().Has(param) }})
-			live, trouble := r.look(t, t.Context())
+			live, trouble := r.look(t.Context(), t)
 			if live.Status != policy.LiveFailed || trouble.Limited != (status == 429) {
 				t.Errorf("%d for %s: %+v, %+v", status, param, live, trouble)
 			}
@@ -385,13 +385,14 @@ func TestSignsOfLife(t *testing.T) {
 	}
 	const fresh = "aaaaaaaa-0000-4000-8000-000000000000"
 	newest := func() policy.Field[time.Time] {
-		live, trouble := r.look(t, t.Context())
+		live, trouble := r.look(t.Context(), t)
 		if live.Status != policy.LiveFound {
 			t.Fatalf("look: %+v", trouble)
 		}
 		return live.NewestSeenAt
 	}
-	if !newest().Known() || !newest().Known() || asked() != 1 {
+	first, second := newest(), newest()
+	if !first.Known() || !second.Known() || asked() != 1 {
 		t.Errorf("a sign of life was asked for %d times, want once", asked())
 	}
 	r.pass(newestKept)
@@ -401,7 +402,8 @@ func TestSignsOfLife(t *testing.T) {
 	r.pass(newestKept)
 	r.sim.Remove(tenantID, fresh)
 	r.sim.Put(tenantID, machine(other, "PC-AHEAD", r.clock().Add(6*time.Minute)))
-	if newest().Known() || newest().Known() || asked() != 4 {
+	first, second = newest(), newest()
+	if first.Known() || second.Known() || asked() != 4 {
 		t.Errorf("silence, but for a clock that is ahead, was asked for %d times in all, want 4", asked())
 	}
 	r.sim.Put(tenantID, machine(fresh, "PC-FRESH", r.clock().Add(-time.Hour)))

@@ -37,7 +37,7 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("signed in as %s", signedIn)
 	}
 	r.counts(t, map[string]int{devices: 2, tokens: 2})
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentAccepted {
+	if sent := r.send(t.Context(), t); sent.Kind != action.SentAccepted {
 		t.Errorf("deleted: %+v", sent.Trouble)
 	}
 	r.counts(t, map[string]int{devices: 3, tokens: 2, "/whoami/v1": 2})
@@ -50,7 +50,7 @@ func TestPrepareMendsARefusedToken(t *testing.T) {
 	if _, trouble := r.Prepare(t.Context(), dev); trouble != nil {
 		t.Fatalf("prepare: %+v", trouble)
 	}
-	if sent := r.send(t, t.Context()); sent.Kind != action.SentAccepted {
+	if sent := r.send(t.Context(), t); sent.Kind != action.SentAccepted {
 		t.Errorf("deleted: %+v", sent.Trouble)
 	}
 }

@@ -92,7 +92,7 @@ func machine(id, hostname string, seen time.Time) map[string]any {
 }
 
 // look looks at the one device and checks what must hold of every answer.
-func (r *rig) look(tb testing.TB, ctx context.Context) (policy.Live, *action.Trouble) {
+func (r *rig) look(ctx context.Context, tb testing.TB) (policy.Live, *action.Trouble) {
 	tb.Helper()
 	live, trouble := r.Look(ctx, dev, time.Hour)
 	sound(tb, live, trouble)

@@ -134,7 +134,7 @@ func TestSignInRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.sim.Fault(tt.fault)
-			live, trouble := r.look(t, t.Context())
+			live, trouble := r.look(t.Context(), t)
 			if live.Status != policy.LiveFailed || !trouble.Outage || trouble.Class != tt.class {
 				t.Errorf("got %+v, want an outage that is %s", trouble, tt.class)
 			}
@@ -182,7 +182,7 @@ func TestSecretGoesToTheIdentityHostAlone(t *testing.T) {
 	}))
 	defer id.Close()
 	r.Client = r.another(t, func(o *Options) { o.IDURL = id.URL })
-	if live, trouble := r.look(t, t.Context()); live.Status != policy.LiveFound {
+	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFound {
 		t.Fatalf("look: %+v", trouble)
 	}
 	close(got)
