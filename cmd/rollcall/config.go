@@ -62,8 +62,9 @@ type Config struct {
 // faults are all the mistakes in a configuration, one sentence each.
 type faults []string
 
-// Error lists them, one a line.
+// Error lists them, one a line, in the order of the variables.
 func (f faults) Error() string {
+	f = slices.Sorted(slices.Values(f))
 	if len(f) == 1 {
 		return "configuration: " + f[0]
 	}
@@ -83,6 +84,16 @@ func (f faults) err() error {
 // fault is found before it returns, each with the variable's name and never
 // with a secret.
 func loadConfig(p *process, needed ...string) (Config, error) {
+	c, bad := readConfig(p, needed...)
+	if err := bad.err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// readConfig returns what could be read, beside all faults: who goes on to look
+// into the files that are named can tell their faults along with these.
+func readConfig(p *process, needed ...string) (Config, faults) {
 	vars := maps.Clone(p.environ)
 	maps.Copy(vars, p.flags)
 	bad := unknownVariables(vars)
@@ -93,16 +104,14 @@ func loadConfig(p *process, needed ...string) (Config, error) {
 	bad = append(bad, readSecretFiles(vars)...)
 	var c Config
 	bad = append(bad, parseFaults(env.ParseWithOptions(&c, env.Options{Environment: vars, Prefix: prefix}))...)
-	c.TokenKeysFile = tokenKeysFile
-	bad = append(bad, c.faults(bad, needed)...)
-	slices.Sort(bad)
-	if err := bad.err(); err != nil {
-		return Config{}, err
+	if c.TokenKeys.Reveal() != "" {
+		c.TokenKeysFile = tokenKeysFile
 	}
+	bad = append(bad, c.faults(bad, needed)...)
 	if c.CentralDeleteClientID == "" {
 		c.CentralDeleteClientID, c.CentralDeleteClientSecret = c.CentralClientID, c.CentralClientSecret
 	}
-	return c, nil
+	return c, bad
 }
 
 // settings maps every variable's name to the field's.
@@ -153,7 +162,7 @@ func readSecretFiles(vars map[string]string) faults {
 		text, err := readSecret(path)
 		if err != nil {
 			bad = append(bad, fmt.Sprintf("%s_FILE: %s", name, err))
-			text = redacted // it is given: not also "missing"
+			continue
 		}
 		vars[name] = text
 	}

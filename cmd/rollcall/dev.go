@@ -74,7 +74,7 @@ func (c devCmd) Run(ctx context.Context, p *process) error {
 		},
 		log: logger(p.stderr, zerolog.WarnLevel), force: force, store: store,
 		weak:  []string{"this is `rollcall dev`: the store is embedded and Central is simulated"},
-		after: func(addr string) { fmt.Fprint(p.stdout, devLines(addr, key, c.Dir, sample)) },
+		after: func(addr string) { _, _ = fmt.Fprint(p.stdout, devLines(addr, key, c.Dir, sample)) },
 	}
 	return s.run(ctx, nil, nil)
 }
@@ -148,8 +148,11 @@ func devForce(key string) (*inForce, error) {
 		return nil, err
 	}
 	sealer, err := seal.New(tokens)
+	if err != nil {
+		return nil, err
+	}
 	f.sealer.Store(sealer)
-	return f, err
+	return f, nil
 }
 
 // writeEvents writes a request body per sample device.
@@ -175,7 +178,7 @@ func devLines(addr, key, dir string, sample []centralsim.SampleDevice) string {
 		return fmt.Sprintf("curl -s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d %s http://%s/v1/actions/%s", key, body, addr, path)
 	}
 	take := func(command string) string {
-		return fmt.Sprintf(`R=$(%s); echo "$R"; TOKEN=$(echo "$R" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')`, command)
+		return fmt.Sprintf(`R=$(%s); printf '%%s\n' "$R"; TOKEN=$(printf '%%s' "$R" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')`, command)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# rollcall dev on http://%s, key %s, docs at http://%s/docs. Paste these lines one after another:\n\n", addr, key, addr)

@@ -2,13 +2,14 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"rollcall/internal/action"
 	"rollcall/internal/httpapi"
+	"rollcall/internal/policy"
 	"rollcall/internal/policyfile"
 	"rollcall/internal/seal"
 )
@@ -47,11 +48,12 @@ func (f *inForce) Open(token string) (kind string, plain []byte, err error) {
 // All faults are reported at once. Where something is in force already it
 // stays, marked as broken until a load succeeds.
 func (f *inForce) load(cfg Config) error {
-	params, policyErr := policyfile.Load(cfg.PolicyFile)
-	keys, keysErr := loadKeys(cfg.APIKeysFile)
-	sealer, sealErr := loadSealer(cfg)
-	cert, certErr := loadCertificate(cfg)
-	if err := errors.Join(policyErr, keysErr, sealErr, certErr); err != nil {
+	params, policyFaults := loadPolicy(cfg.PolicyFile)
+	keys, keysFaults := loadKeys(cfg.APIKeysFile)
+	sealer, sealFaults := loadSealer(cfg)
+	cert, certFaults := loadCertificate(cfg)
+	bad := slices.Concat(policyFaults, keysFaults, sealFaults, certFaults)
+	if err := bad.err(); err != nil {
 		if old := f.rules.Load(); old != nil {
 			f.rules.Store(&action.Rules{Params: old.Params, Broken: true})
 		}
@@ -64,41 +66,72 @@ func (f *inForce) load(cfg Config) error {
 	return nil
 }
 
-func loadKeys(path string) (*httpapi.Keys, error) {
+// inFile tells each fault of a file with the variable that names it. A file
+// that is not named at all is a fault of the variable, and told there.
+func inFile(variable string, err error) faults {
+	var bad faults
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		bad = append(bad, prefix+variable+": "+line)
+	}
+	return bad
+}
+
+func loadPolicy(path string) (policy.Params, faults) {
+	if path == "" {
+		return policy.Params{}, nil
+	}
+	params, err := policyfile.Load(path)
+	if err != nil {
+		return policy.Params{}, inFile("POLICY_FILE", err)
+	}
+	return params, nil
+}
+
+func loadKeys(path string) (*httpapi.Keys, faults) {
+	if path == "" {
+		return nil, nil
+	}
 	b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, err
+		return nil, inFile("API_KEYS_FILE", err)
 	}
 	keys, err := httpapi.ParseKeys(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, inFile("API_KEYS_FILE", err)
 	}
 	return keys, nil
 }
 
 // loadSealer reads the token keys anew where they came from a file.
-func loadSealer(cfg Config) (*seal.Sealer, error) {
+func loadSealer(cfg Config) (*seal.Sealer, faults) {
 	text := cfg.TokenKeys.Reveal()
 	if cfg.TokenKeysFile != "" {
 		var err error
 		if text, err = readSecret(cfg.TokenKeysFile); err != nil {
-			return nil, err
+			return nil, inFile("TOKEN_KEYS_FILE", err)
 		}
+	}
+	if text == "" {
+		return nil, nil
 	}
 	keys, err := seal.ParseKeys(text)
 	if err != nil {
-		return nil, fmt.Errorf("ROLLCALL_TOKEN_KEYS: %w", err)
+		return nil, inFile("TOKEN_KEYS", err)
 	}
-	return seal.New(keys)
+	sealer, err := seal.New(keys)
+	if err != nil {
+		return nil, inFile("TOKEN_KEYS", err)
+	}
+	return sealer, nil
 }
 
-func loadCertificate(cfg Config) (*tls.Certificate, error) {
-	if cfg.TLSCert == "" {
+func loadCertificate(cfg Config) (*tls.Certificate, faults) {
+	if cfg.TLSCert == "" || cfg.TLSKey == "" {
 		return nil, nil
 	}
 	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 	if err != nil {
-		return nil, fmt.Errorf("ROLLCALL_TLS_CERT: %w", err)
+		return nil, inFile("TLS_CERT", err)
 	}
 	return &cert, nil
 }

@@ -64,7 +64,7 @@ func writeAll(dir string, files []starter) error {
 	for i, f := range files {
 		if err := writeNew(filepath.Join(dir, f.name), f.content); err != nil {
 			for _, written := range files[:i] {
-				os.Remove(filepath.Join(dir, written.name)) //nolint:errcheck,gosec // the first error is the one to tell
+				_ = os.Remove(filepath.Join(dir, written.name)) // the first error is the one to tell
 			}
 			return err
 		}
@@ -79,7 +79,7 @@ func writeNew(path, content string) error {
 		return err
 	}
 	if _, err := f.WriteString(content); err != nil {
-		f.Close() //nolint:errcheck,gosec // the write's error is the one to tell
+		_ = f.Close() // the write's error is the one to tell
 		return err
 	}
 	return f.Close()

@@ -103,7 +103,7 @@ func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(stderr, "rollcall: %s\n", err)
+	_, _ = fmt.Fprintf(stderr, "rollcall: %s\n", err)
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return exitUsage
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,15 +41,11 @@ type serveCmd struct {
 
 // Run implements the command.
 func (serveCmd) Run(ctx context.Context, p *process) error {
-	cfg, err := loadConfig(p)
+	cfg, force, config, err := loadService(p)
 	if err != nil {
 		return err
 	}
 	log := logger(p.stderr, cfg.LogLevel)
-	force := &inForce{}
-	if err := force.load(cfg); err != nil {
-		return usageError{err}
-	}
 	store, err := ledger.Open(ctx, ledger.Options{URL: cfg.RedisURL.Reveal()})
 	if err != nil {
 		return usageError{err}
@@ -57,6 +54,12 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 	weak, err := trust(ctx, cfg, store, log)
 	if err != nil {
 		return err
+	}
+	if openly(cfg.Listen) && config == nil {
+		weak = append(weak, "the service listens on "+cfg.Listen+" without TLS: API keys travel in clear text unless something in front of it encrypts")
+	}
+	for _, w := range weak {
+		log.Warn().Str("weakSpot", w).Msg("weak spot of the set-up")
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -68,8 +71,23 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 		}
 		log.Info().Str("policyVersion", force.Rules().Params.Version).Msg("policy and keys reloaded")
 	}
-	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak}
+	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak, tls: config}
 	return s.run(ctx, hup, reload)
+}
+
+// loadService reads the configuration and every file that it names, so that all
+// faults are told at once.
+func loadService(p *process) (Config, *inForce, *tls.Config, error) {
+	cfg, bad := readConfig(p)
+	force := &inForce{}
+	if more, ok := errors.AsType[faults](force.load(cfg)); ok {
+		bad = append(bad, more...)
+	}
+	config, more := tlsConfig(cfg, force.Certificate)
+	if err := append(bad, more...).err(); err != nil {
+		return Config{}, nil, nil, err
+	}
+	return cfg, force, config, nil
 }
 
 // logger writes JSON lines.
@@ -85,23 +103,22 @@ func trust(ctx context.Context, cfg Config, store *ledger.Store, log zerolog.Log
 	weak, err := store.Weak(ctx)
 	if cfg.Mode != action.LiveMode {
 		if err != nil {
-			log.Warn().Msg("Redis does not answer yet; actions answer 503 until it does")
+			log.Warn().Err(err).Msg("Redis does not answer yet; actions answer 503 until it does")
+			weak = []string{"Redis did not answer at the start: what it may lose is not known"}
 		}
 		return weak, nil
 	}
 	if err != nil {
-		return nil, errors.New("live mode needs Redis at start, and it does not answer")
+		return nil, fmt.Errorf("live mode needs Redis at start: %w", err)
 	}
 	mark, err := store.Mark(ctx)
 	switch {
 	case err != nil:
-		return nil, errors.New("live mode needs Redis at start, and it does not answer")
+		return nil, fmt.Errorf("live mode needs Redis at start: %w", err)
 	case mark == "":
 		return nil, errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed")
 	case len(weak) > 0 && !cfg.AllowWeakRedis:
 		return nil, usagef("live mode needs a Redis that loses nothing (ROLLCALL_ALLOW_WEAK_REDIS=true starts all the same):\n  %s", strings.Join(weak, "\n  "))
-	case len(weak) > 0:
-		log.Warn().Strs("weak", weak).Msg("Redis may lose what it acknowledged")
 	}
 	return weak, nil
 }
@@ -113,11 +130,12 @@ type service struct {
 	force *inForce
 	store *ledger.Store
 	weak  []string
+	tls   *tls.Config       // nil = none
 	after func(addr string) // called once the address is known; may be nil
 }
 
 // run serves until ctx ends, then lets what runs finish, in this order: requests,
-// the reconciler, deletes that outlive their requests.
+// the loops, deletes that outlive their requests.
 func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) error {
 	client, err := central.New(central.Options{
 		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
@@ -136,11 +154,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	if err != nil {
 		return err
 	}
-	config, err := tlsConfig(s.cfg, s.force.Certificate)
-	if err != nil {
-		return usageError{fmt.Errorf("ROLLCALL_TLS_CLIENT_CA: %w", err)}
-	}
-	ln, err := listen(ctx, s.cfg.Listen, config)
+	ln, err := listen(ctx, s.cfg.Listen, s.tls)
 	if err != nil {
 		return err
 	}
@@ -150,7 +164,8 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	loops.Go(func() { s.reconcile(background, runner, hup, reload) })
+	loops.Go(func() { s.reconcile(background, runner) })
+	loops.Go(func() { reloads(background, hup, reload) })
 	bound := s.cfg.ActionTimeout + s.cfg.CentralTimeout + drainLeast
 	err = server{
 		log: s.log, listener: ln, handler: handler, leaving: leaving,
@@ -185,20 +200,31 @@ func (s service) ready(ctx context.Context) error {
 	return err
 }
 
-// reconcile settles deletes whose outcome is not known, and reloads when asked.
-func (s service) reconcile(ctx context.Context, runner *action.Runner, hup <-chan os.Signal, reload func()) {
+// reconcile settles deletes whose outcome is not known.
+func (s service) reconcile(ctx context.Context, runner *action.Runner) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
-			reload()
 		case <-tick.C:
 			if err := runner.Reconcile(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn().Err(err).Msg("unsettled deletes could not be looked at")
 			}
+		}
+	}
+}
+
+// reloads reloads when asked. It stands apart from the reconciler, which may be
+// waiting for Central.
+func reloads(ctx context.Context, hup <-chan os.Signal, reload func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			reload()
 		}
 	}
 }

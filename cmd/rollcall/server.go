@@ -114,7 +114,7 @@ func listen(ctx context.Context, addr string, config *tls.Config) (net.Listener,
 
 // tlsConfig is nil without a certificate. The certificate is asked for at each
 // handshake, so that SIGHUP can renew it.
-func tlsConfig(cfg Config, certificate func() *tls.Certificate) (*tls.Config, error) {
+func tlsConfig(cfg Config, certificate func() *tls.Certificate) (*tls.Config, faults) {
 	if cfg.TLSCert == "" {
 		return nil, nil
 	}
@@ -128,11 +128,11 @@ func tlsConfig(cfg Config, certificate func() *tls.Certificate) (*tls.Config, er
 	}
 	pem, err := os.ReadFile(cfg.TLSClientCA)
 	if err != nil {
-		return nil, err
+		return nil, inFile("TLS_CLIENT_CA", err)
 	}
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", cfg.TLSClientCA)
+		return nil, faults{prefix + "TLS_CLIENT_CA: " + cfg.TLSClientCA + " holds no certificate"}
 	}
 	return config, nil
 }

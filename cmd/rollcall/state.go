@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"rollcall/internal/action"
 	"rollcall/internal/ledger"
@@ -32,7 +34,7 @@ func (c stateInitCmd) Run(ctx context.Context, p *process) error {
 	id, existed, err := store.InitMark(ctx, c.AcceptRollback)
 	switch {
 	case err != nil:
-		return errors.New("Redis does not answer")
+		return fmt.Errorf("store: %w", err)
 	case existed:
 		_, err = fmt.Fprintf(p.stdout, "already marked, installation %s\n", id)
 	default:
@@ -65,18 +67,21 @@ type switchFlags struct {
 // throw throws a switch right in the store, so that it works while the service
 // is down.
 func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Store, action.Switch) (action.SwitchState, error)) error {
+	tenant := strings.ToLower(strings.TrimSpace(f.Tenant))
+	if tenant != "" && uuid.Validate(tenant) != nil {
+		return usagef("--tenant must be a tenant's id (a UUID): a switch thrown for %q would stop nothing", f.Tenant)
+	}
 	store, err := openStore(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	by := f.By
-	if u, err := user.Current(); by == "" && err == nil {
-		by = u.Username
+	if mark, err := store.Mark(ctx); err == nil && mark == "" {
+		_, _ = fmt.Fprintln(p.stderr, "warning: this Redis does not have rollcall's mark; is it the one that the service uses?")
 	}
-	st, err := how(store, action.Switch{TenantID: strings.ToLower(f.Tenant), Reason: f.Reason, By: by})
+	st, err := how(store, action.Switch{TenantID: tenant, Reason: f.Reason, By: f.by()})
 	if err != nil {
-		return errors.New("Redis does not answer: nothing is known to have changed")
+		return fmt.Errorf("it is not known whether the switch was thrown: %w", err)
 	}
 	scope := "all tenants"
 	if st.TenantID != "" {
@@ -84,6 +89,17 @@ func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Sto
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s: paused %t, circuit open %t\n", scope, st.Paused, st.CircuitOpen)
 	return err
+}
+
+// by is who is to stand in the audit trail.
+func (f switchFlags) by() string {
+	if f.By != "" {
+		return f.By
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
 }
 
 // pauseCmd stops deletes.

@@ -203,7 +203,7 @@ func cut(t *testing.T, b *bench, token string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	_, err = io.ReadAll(resp.Body)
 	return err
 }

@@ -44,7 +44,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	fault := s.strike(r)
 	s.mu.Unlock()
-	s.spoil(w, c, fault)
+	s.spoil(w, c, fault) //nolint:contextcheck // the call carries its request, and that its context
 }
 
 // respond finds the route and gives its answer.

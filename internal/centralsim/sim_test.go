@@ -72,7 +72,7 @@ func (b *bench) send(method, path, body string, header ...string) answered {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		b.tb.Fatal(err)

@@ -29,7 +29,7 @@ import (
 // system is the whole service but its process: the real edge, actions, policy,
 // ledger and Central client, over an embedded Redis and a simulated Central.
 type system struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	http   *http.Client
 	sim    *centralsim.Sim
@@ -44,6 +44,8 @@ type system struct {
 
 // setup is what tests may choose.
 type setup struct {
+	redisURL      string             // a real one, instead of redis
+	edge          func(http.Handler) // is given the edge
 	mode          string
 	keyRate       int
 	books         func(action.Books) action.Books
@@ -90,7 +92,7 @@ func (s *system) change(edit func(r *action.Rules)) {
 }
 
 // newSystem starts a service.
-func newSystem(t *testing.T, opt setup) *system {
+func newSystem(t testing.TB, opt setup) *system {
 	t.Helper()
 	if opt.keyRate == 0 {
 		opt.keyRate = 100000
@@ -98,8 +100,11 @@ func newSystem(t *testing.T, opt setup) *system {
 	if opt.mode == "" {
 		opt.mode = action.LiveMode
 	}
-	if opt.redis == nil {
+	if opt.redis == nil && opt.redisURL == "" {
 		opt.redis = miniredis.RunT(t)
+	}
+	if opt.redisURL == "" {
+		opt.redisURL = "redis://" + opt.redis.Addr()
 	}
 	if opt.tokens == "" {
 		opt.tokens = seal.NewKey()
@@ -147,7 +152,7 @@ func (s *system) open(opt setup) {
 	}
 	t.Cleanup(client.Close)
 	s.store, err = ledger.Open(t.Context(), ledger.Options{
-		URL: "redis://" + opt.redis.Addr(), Timeout: time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
+		URL: opt.redisURL, Timeout: time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +197,9 @@ func (s *system) serve(opt setup) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if opt.edge != nil {
+		opt.edge(edge)
 	}
 	server := httptest.NewServer(edge)
 	t.Cleanup(server.Close)

@@ -113,7 +113,7 @@ func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error)
 	}
 	r, err := s.run(ctx, "note", n.Dev, "", args{
 		"entry": e, "hostname": n.Hostname, "verified": n.Verified, "failed": failed(n.VerifyFailed),
-		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "decision": string(n.Decision), "cameBack": n.CameBack,
+		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack,
 	})
 	if err != nil {
 		return action.Receipt{}, err
@@ -177,7 +177,7 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 		"entry": e, "hostname": in.Hostname, "owner": in.Owner, "token": in.TokenID, "approval": in.ApprovalID,
 		"ticket": in.TicketID, "seq": in.Seq, "perDay": l.PerDay, "cleanDays": l.CleanDays, "percent": l.PercentPerDay,
 		"spacing": l.Spacing.Milliseconds(), "population": in.Population, "settle": in.Settle.Milliseconds(),
-		"record": string(in.Record),
+		"stored": string(in.Record),
 	})
 	if err != nil {
 		return action.Begun{}, err

@@ -133,18 +133,26 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 		return reply{}, err
 	}
 	a["offset"], a["endpoint"] = s.offset().Milliseconds(), dev.EndpointID
+	// What is only stored goes beside the JSON: it would be decoded for nothing.
+	texts := []any{a["entry"], ""}
+	if a["stored"] != nil {
+		texts[1] = a["stored"]
+	}
+	delete(a, "entry")
+	delete(a, "stored")
 	b, err := json.Marshal(a)
 	if err != nil {
 		return reply{}, fmt.Errorf("script %s: %w", name, err)
 	}
+	argv := append([]any{string(b)}, texts...)
 	keys := scriptKeys(dev.TenantID, dev.EndpointID, ticketID)
 	host, _ := a["hostname"].(string)
-	raw, mark, err := s.exec(ctx, s.scripts[name], keys, string(b), dev, host)
+	raw, mark, err := s.exec(ctx, s.scripts[name], keys, argv, dev, host)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		if err := s.scripts[name].Load(ctx, s.rdb).Err(); err != nil {
 			return reply{}, away(err)
 		}
-		raw, mark, err = s.exec(ctx, s.scripts[name], keys, string(b), dev, host)
+		raw, mark, err = s.exec(ctx, s.scripts[name], keys, argv, dev, host)
 	}
 	if err != nil {
 		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
@@ -157,9 +165,9 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 }
 
 // exec is the round trip of run.
-func (s *Store) exec(ctx context.Context, script *redis.Script, keys []string, arg string, dev action.Ref, host string) (raw, mark string, err error) {
+func (s *Store) exec(ctx context.Context, script *redis.Script, keys []string, argv []any, dev action.Ref, host string) (raw, mark string, err error) {
 	pipe := s.rdb.Pipeline()
-	ran := pipe.EvalSha(ctx, script.Hash(), keys, arg)
+	ran := pipe.EvalSha(ctx, script.Hash(), keys, argv...)
 	id := pipe.Get(ctx, keyMark)
 	if short := shortName(host); short != "" {
 		pipe.SAdd(ctx, hostKey(dev.TenantID, short), dev.EndpointID)

@@ -30,7 +30,7 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	}
 	r, err := s.run(ctx, "open", o.Dev, o.TicketID, args{
 		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy,
-		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "claims": string(o.Claims),
+		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "stored": string(o.Claims),
 	})
 	if err != nil {
 		return action.TicketStep{}, err

@@ -66,5 +66,5 @@ if A.approval ~= '' and A.ticket ~= '' then redis.call('HSET', TICKET, 'approval
 if A.hostname ~= '' then set({hostname = A.hostname}) end
 redis.call('ZADD', ATTEMPTS, ms(NOW), A.token .. ':' .. ms(NOW))
 redis.call('ZADD', INFLIGHT, ms(NOW + A.settle), A.endpoint)
-if A.record ~= '' then redis.call('HSET', RECORDS, A.endpoint, A.record) end
-return answer({code = '', seq = audit(A.entry)})
+if STORED ~= '' then redis.call('HSET', RECORDS, A.endpoint, STORED) end
+return answer({code = '', seq = audit(ENTRY)})

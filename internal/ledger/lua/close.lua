@@ -37,5 +37,5 @@ end
 redis.call('HSET', TICKET, 'state', 'closed', 'closedAt', ms(NOW), 'decision', A.decision, 'decidedBy', A.decidedBy,
   'note', A.note, 'ticketState', A.ticketState)
 local outcome = changed and 'changed' or 'closed'
-local entry = string.gsub(A.entry, '"outcome":"closed"', '"outcome":"' .. outcome .. '"', 1)
+local entry = string.gsub(ENTRY, '"outcome":"closed"', '"outcome":"' .. outcome .. '"', 1)
 return answer({outcome = outcome, code = '', seq = audit(entry)})

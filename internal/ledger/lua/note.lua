@@ -16,8 +16,8 @@ if A.failed then
     set({vfails = tonumber(D.vfails or '0') + 1, vfailAt = ms(NOW)})
   end
 end
-if A.decision ~= '' then
-  redis.call('HSET', DECISIONS, A.endpoint, A.decision)
+if STORED ~= '' then
+  redis.call('HSET', DECISIONS, A.endpoint, STORED)
   redis.call('ZADD', DECIDED, ms(NOW), A.endpoint)
 end
 if A.cameBack and step('come_back') then
@@ -27,4 +27,4 @@ if A.cameBack and step('come_back') then
   trip('a deleted device came back')
   fall()
 end
-return answer({seq = audit(A.entry)})
+return answer({seq = audit(ENTRY)})

@@ -9,7 +9,7 @@ set({ticket = A.ticket, approval = false, approvalTill = false, keep = false, ke
 redis.call('ZREM', KEPT, A.endpoint)
 redis.call('DEL', TICKET)
 redis.call('HSET', TICKET, 'id', A.ticket, 'endpoint', A.endpoint, 'hostname', A.hostname, 'state', 'open',
-  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', A.claims)
+  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', STORED)
 redis.call('ZADD', OPEN, ms(NOW), A.endpoint)
 redis.call('ZADD', TICKETS, ms(NOW), A.ticket)
-return answer({outcome = 'opened', code = '', ticket = A.ticket, seq = audit(A.entry)})
+return answer({outcome = 'opened', code = '', ticket = A.ticket, seq = audit(ENTRY)})

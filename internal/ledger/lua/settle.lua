@@ -38,4 +38,4 @@ elseif A.as == 'unsent' then
 elseif A.as == 'pending' then
   failure('delete:' .. A.endpoint, A.failed)
 end
-return answer({seq = audit(A.entry)})
+return answer({seq = audit(ENTRY)})

@@ -7,4 +7,4 @@ elseif A.what == 'circuit-reset' then
   redis.call('HDEL', META, 'circuit')
   redis.call('HSET', META, 'failRow', 0)
 end
-return answer({seq = audit(A.entry)})
+return answer({seq = audit(ENTRY)})
