@@ -171,27 +171,26 @@ func writeEvents(dir string, sample []centralsim.SampleDevice) error {
 	return errors.Join(faults...)
 }
 
-// devLines is what is printed: lines to paste, one after another. They need a
-// shell and curl only.
+// devLines is what is printed: lines to paste, one after another, into any
+// POSIX shell in the same folder. They need curl and sed only.
 func devLines(addr, key, dir string, sample []centralsim.SampleDevice) string {
-	post := func(path, body string) string {
-		return fmt.Sprintf("curl -s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d %s http://%s/v1/actions/%s", key, body, addr, path)
-	}
-	take := func(command string) string {
-		return fmt.Sprintf(`R=$(%s); printf '%%s\n' "$R"; TOKEN=$(printf '%%s' "$R" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')`, command)
-	}
+	event := func(label string) string { return "@" + quoted(filepath.Join(dir, label+".json")) }
+	verdict := `"{\"token\":\"$TOKEN\"}"`
 	var b strings.Builder
-	fmt.Fprintf(&b, "# rollcall dev on http://%s, key %s, docs at http://%s/docs. Paste these lines one after another:\n\n", addr, key, addr)
-	step := func(what, line string) { fmt.Fprintf(&b, "# %s\n%s\n\n", what, line) }
-	step("1. verify-live: the device is inactive in Central", take(post("verify-live", "@"+dir+"/eligible.json")))
-	step("2. evaluate: every check passes, the verdict is delete", take(post("evaluate", "@"+dir+"/eligible.json")))
-	step("3. delete: looked at again, deleted, read back", post("delete", `"{\"token\":\"$TOKEN\"}"`))
-	step("4. the same again changes nothing: already_deleted", post("delete", `"{\"token\":\"$TOKEN\"}"`))
-	step("5. evaluate a VIP's device: a person must decide", take(post("evaluate", "@"+dir+"/vip.json")))
-	step("6. ticket-open: out of the next run while it is open", post("ticket-open", `"{\"token\":\"$TOKEN\",\"ticketId\":\"INC-1\",\"openedBy\":\"ann\"}"`))
-	step("7. ticket-close: another person says delete", post("ticket-close", `'{"ticketId":"INC-1","decision":"delete","decidedBy":"bob"}'`))
-	step("8. delete by the ticket", post("delete", `'{"ticketId":"INC-1"}'`))
-	step("9. the feed that keeps them out of the next search", fmt.Sprintf("curl -s -H 'Authorization: Bearer %s' 'http://%s/v1/exclusions?format=csv'", key, addr))
-	fmt.Fprintf(&b, "# %s/ holds an event for each of %d devices, one per reason; post them to evaluate. ^C ends.\n", dir, len(sample))
+	step := func(what, line string) { fmt.Fprintf(&b, "\n# %s\n%s\n", what, line) }
+	fmt.Fprintf(&b, "# rollcall dev on http://%s (docs: http://%s/docs). In a second terminal, in this folder, paste line by line:\n\n", addr, addr)
+	fmt.Fprintf(&b, "rc() { curl -sS -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \"$@\"; }\n", key)
+	b.WriteString(`token() { R=$(cat); printf '%s\n' "$R" >&2; printf '%s\n' "$R" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p'; }` + "\n")
+	fmt.Fprintf(&b, "A=http://%s/v1\n", addr)
+	step("verify-live: inactive", "rc $A/actions/verify-live -d "+event("eligible"))
+	step("evaluate: every check passed, the verdict is delete", "TOKEN=$(rc $A/actions/evaluate -d "+event("eligible")+" | token)")
+	step("delete: looked at again, deleted, read back", "rc $A/actions/delete -d "+verdict)
+	step("the same again: already_deleted", "rc $A/actions/delete -d "+verdict)
+	step("evaluate a VIP's device: manual", "TOKEN=$(rc $A/actions/evaluate -d "+event("vip")+" | token)")
+	step("ticket-open: out of the next search while a person thinks", `rc $A/actions/ticket-open -d "{\"token\":\"$TOKEN\",\"ticketId\":\"INC-1\",\"openedBy\":\"ann\"}"`)
+	step("ticket-close: another person says delete", `rc $A/actions/ticket-close -d '{"ticketId":"INC-1","decision":"delete","decidedBy":"bob"}'`)
+	step("delete by the ticket: deleted", `rc $A/actions/delete -d '{"ticketId":"INC-1"}'`)
+	step("the feed that keeps both out of the next search", `rc "$A/exclusions?format=csv"`)
+	fmt.Fprintf(&b, "\n# %s holds an event for each of %d devices, one per reason, to post to evaluate. ^C here ends it.\n", quoted(dir), len(sample))
 	return b.String()
 }

@@ -17,6 +17,7 @@ import (
 	_ "time/tzdata" // the image is empty: windows need their zones from the binary
 
 	"github.com/alecthomas/kong"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // The exit codes.
@@ -71,6 +72,7 @@ type commands struct {
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	logging.Disable() // go-redis would write plain text to stderr; its errors come back to us anyway
 	p := &process{environ: environment(environ), stdin: stdin, stdout: stdout, stderr: stderr}
 	exited, code := false, exitDone
 	parser, err := kong.New(new(commands),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,6 +156,11 @@ func TestDryRunStartsWithoutRedisAndIsNotReady(t *testing.T) {
 	if code, a := post(t, addr, key, "/v1/actions/evaluate", map[string]any{"event": sample["eligible"].Event}); code != 503 {
 		t.Errorf("evaluate: %d %v", code, a)
 	}
+	for line := range strings.Lines(r.stderr.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
 }
 
 func TestABadPolicyOnReloadDefersLiveDeletesUntilAGoodOne(t *testing.T) {
@@ -196,7 +202,7 @@ func TestABadPolicyOnReloadDefersLiveDeletesUntilAGoodOne(t *testing.T) {
 func TestTheLinesThatDevPrintsDoWhatTheySay(t *testing.T) {
 	t.Chdir(t.TempDir())
 	r := start(t, nil, "dev", "--listen", "127.0.0.1:0")
-	until(t, "the lines are printed", func() bool { return strings.Contains(r.stdout.String(), "^C ends") })
+	until(t, "the lines are printed", func() bool { return strings.Contains(r.stdout.String(), "^C here ends") })
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", r.stdout.String())
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -114,7 +114,7 @@ func (r *running) address(t *testing.T) string {
 // redisServer starts a real redis-server; its arguments are settings.
 func redisServer(t *testing.T, settings ...string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rollcall")
+	dir, err := os.MkdirTemp("", "rollcall") //nolint:usetesting // a socket's path must be short; t.TempDir's is not
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func redisServer(t *testing.T, settings ...string) string {
 		_ = os.RemoveAll(dir)
 	})
 	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	defer rdb.Close()
+	defer func() { _ = rdb.Close() }()
 	until(t, "redis-server answers", func() bool { return rdb.Ping(t.Context()).Err() == nil })
 	return "unix://" + socket
 }
@@ -174,30 +174,35 @@ func sim() (*centralsim.Sim, map[string]centralsim.SampleDevice) {
 // post calls an action.
 func post(t *testing.T, addr, key, path string, body any) (int, map[string]any) {
 	t.Helper()
-	b, err := json.Marshal(body)
+	code, a, err := tryPost(t.Context(), addr, key, path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+path, bytes.NewReader(b))
+	return code, a
+}
+
+// tryPost calls an action, in any goroutine.
+func tryPost(ctx context.Context, addr, key, path string, body any) (int, map[string]any, error) {
+	b, err := json.Marshal(body)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, bytes.NewReader(b))
+	if err != nil {
+		return 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer func() { _ = resp.Body.Close() }()
 	var a map[string]any
-	if err := json.Unmarshal(raw, &a); err != nil {
-		t.Fatalf("%s: %s", path, raw)
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+		return 0, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return resp.StatusCode, a
+	return resp.StatusCode, a, nil
 }
 
 // status asks for a path without a key.
@@ -211,6 +216,6 @@ func status(t *testing.T, addr, path string) int {
 	if err != nil {
 		return 0
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return resp.StatusCode
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"rollcall"
@@ -46,6 +47,7 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	log := logger(p.stderr, cfg.LogLevel)
+	redis.SetLogger(redisLog{log})
 	store, err := ledger.Open(ctx, ledger.Options{URL: cfg.RedisURL.Reveal()})
 	if err != nil {
 		return usageError{err}
@@ -93,6 +95,14 @@ func loadService(p *process) (Config, *inForce, *tls.Config, error) {
 // logger writes JSON lines.
 func logger(to io.Writer, level zerolog.Level) zerolog.Logger {
 	return zerolog.New(zerolog.SyncWriter(to)).Level(level).With().Timestamp().Logger()
+}
+
+// redisLog takes what go-redis has to say beside the errors that it returns.
+type redisLog struct{ log zerolog.Logger }
+
+// Printf writes a JSON line like all others.
+func (l redisLog) Printf(_ context.Context, format string, v ...any) {
+	l.log.Warn().Str("from", "go-redis").Msgf(format, v...)
 }
 
 // trust decides whether the store may be worked on. Live mode asks for the mark

@@ -68,7 +68,7 @@ type switchFlags struct {
 // is down.
 func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Store, action.Switch) (action.SwitchState, error)) error {
 	tenant := strings.ToLower(strings.TrimSpace(f.Tenant))
-	if tenant != "" && uuid.Validate(tenant) != nil {
+	if tenant != "" && (len(tenant) != 36 || uuid.Validate(tenant) != nil) {
 		return usagef("--tenant must be a tenant's id (a UUID): a switch thrown for %q would stop nothing", f.Tenant)
 	}
 	store, err := openStore(ctx, p)

@@ -75,6 +75,7 @@ func (res *Result) end(outcome string) {
 	case "gone", "would_delete":
 		res.Next = "stop"
 	case "refused":
+		res.Deleted = known(code == policy.AlreadyDeleted)
 		res.NeedsReview = code != policy.TokenExpired && code != policy.ModeChanged
 		res.Next = "evaluate"
 	case "deferred":

@@ -66,7 +66,7 @@ func (d *deletion) underLease(ctx context.Context) (Result, error) {
 	if d.st.Intent != nil {
 		return d.res, d.inFlight(ctx)
 	}
-	if d.deferEarly() {
+	if d.deferEarly() || d.revoked() {
 		return d.record(ctx, Note{})
 	}
 	var ready Prepared
@@ -108,6 +108,17 @@ func (d *deletion) deferEarly() bool {
 	return true
 }
 
+// revoked refuses an approval that no longer stands: another decision was made,
+// or another question asked.
+func (d *deletion) revoked() bool {
+	if d.c.TicketID == "" || d.st.ApprovalID == d.c.ID {
+		return false
+	}
+	d.res.because(policy.ApprovalUsed, policy.Manual, "The approval was used or revoked.")
+	d.res.end("refused")
+	return true
+}
+
 // unprepared defers because Central did not let the delete be made ready.
 func (d *deletion) unprepared(ctx context.Context, t *Trouble) (Result, error) {
 	n := Note{VerifyFailed: t, CountFailure: counts(t), Apart: d.rules.Params.Failures.Apart}
@@ -131,6 +142,10 @@ func (d *deletion) deferFor(t *Trouble) {
 func (d *deletion) check(ctx context.Context) (clear bool, live policy.Live, err error) {
 	p := d.rules.Params
 	live, trouble := d.r.look(ctx, d.c.Dev, p)
+	// The look took time: what was learnt meanwhile counts.
+	d.rules = d.r.rules()
+	p = d.rules.Params
+	d.res.PolicyVersion = p.Version
 	f := policy.Facts{Event: d.event, Live: live, Standing: d.st.Standing, Approval: d.c.approval()}
 	f.Standing.InFlight = false // the lease is ours, and no intent is on record
 	d.res.EvaluatedAt = d.r.now()
@@ -140,6 +155,10 @@ func (d *deletion) check(ctx context.Context) (clear bool, live policy.Live, err
 	n := Note{CameBack: cameBack(d.st, live)}
 	verified(&n, live, trouble, p)
 	switch {
+	case d.r.modeFor(d.c.Dev.TenantID, p) != d.mode:
+		d.res.because(policy.ModeChanged, policy.Skip, "The mode changed while the device was looked at.")
+		d.res.end("refused")
+	case d.deferEarly():
 	case live.Status == policy.LiveNotFound:
 		d.res.because(policy.GoneElsewhere, policy.Skip, "Central no longer has the device, and it was not deleted by this service.")
 		n.Gone = true

@@ -32,7 +32,9 @@ func (d *deletion) send(ctx context.Context, ready Prepared, live policy.Live) (
 	start := d.r.now()
 	begun, err := d.r.ledger.Begin(ctx, d.intent(ready))
 	if err != nil {
-		d.release(ctx)
+		// It may have been written and the answer lost. Nothing was sent, and only
+		// this process knows; if this can't be written either, reading settles it.
+		d.undo(ctx)
 		return Result{}, err
 	}
 	if begun.Code != "" {
@@ -41,6 +43,16 @@ func (d *deletion) send(ctx context.Context, ready Prepared, live policy.Live) (
 		return d.record(ctx, Note{Verified: true})
 	}
 	return d.await(ctx, start.Add(sendWindow))
+}
+
+// undo takes back an intent that may or may not have been written.
+func (d *deletion) undo(ctx context.Context) {
+	d.release(ctx)
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
+	m := d.res.mark(d.call)
+	m.Outcome = "unsent"
+	_, _ = d.r.ledger.Settle(ctx, Settlement{Mark: m, Owner: d.owner, TokenID: d.c.ID, As: SettleUnsent})
 }
 
 // notNow answers in dry-run, and where the policy's window is shut.
@@ -66,7 +78,7 @@ func (d *deletion) intent(ready Prepared) Intent {
 		Limits: d.rules.Params.Limits, Population: ready.Population, Record: ready.Record,
 		Window: sendWindow, Settle: d.r.settleAfter(),
 	}
-	in.Outcome = "intent"
+	in.Outcome, in.Installation = "intent", d.c.Installation
 	if d.c.TicketID != "" {
 		in.ApprovalID = d.c.ID
 	}

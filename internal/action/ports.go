@@ -189,11 +189,14 @@ type Intent struct {
 	ApprovalID string // empty for a plain verdict
 	TicketID   string
 	Seq        int64 // the token's audit sequence
-	Limits     policy.Limits
-	Population int           // devices of the tenant; with 0 or less the percentage allows none
-	Window     time.Duration // how long the DELETE may be sent
-	Settle     time.Duration // how long after the intent nobody may call it not applied
-	Record     []byte        // the full record as Central gave it, no secrets
+	// Installation is the token's; an intent for another installation of the
+	// store does not stand.
+	Installation string
+	Limits       policy.Limits
+	Population   int           // devices of the tenant; with 0 or less the percentage allows none
+	Window       time.Duration // how long the DELETE may be sent
+	Settle       time.Duration // how long after the intent nobody may call it not applied
+	Record       []byte        // the full record as Central gave it, no secrets
 }
 
 // Begun is the answer to an intent. Code is empty when it stands; else the
@@ -241,6 +244,8 @@ type Tickets interface {
 type Opening struct {
 	Mark
 	TicketID, TicketSystem, TicketURL, OpenedBy string
+	TokenID                                     string // of the verdict; the same one asks only once
+	Seq                                         int64  // the token's audit sequence: a later decision stands
 	TwoPersons                                  bool   // a VIP's device or a server: openedBy and decidedBy must differ
 	Claims                                      []byte // what the approver is shown, kept for the approval
 }

@@ -37,7 +37,7 @@ func (r *Runner) TicketOpen(ctx context.Context, call Call, in TicketOpenInput) 
 	res.Outcome = "opened"
 	step, err := r.ledger.OpenTicket(ctx, Opening{
 		Mark: res.mark(call), TicketID: in.TicketID, TicketSystem: in.TicketSystem, TicketURL: in.TicketURL,
-		OpenedBy: in.OpenedBy, TwoPersons: c.TwoPersons, Claims: claimed,
+		OpenedBy: in.OpenedBy, TokenID: c.ID, Seq: c.Seq, TwoPersons: c.TwoPersons, Claims: claimed,
 	})
 	if err != nil {
 		return Result{}, err

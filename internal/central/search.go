@@ -67,7 +67,8 @@ func (c *Client) sameNamed(ctx context.Context, p place, dev policy.Device) ([]p
 // named picks those of the name, and reports whether the device is among them.
 func named(all []policy.Device, dev policy.Device, name string) (same []policy.Device, found bool) {
 	for _, d := range all {
-		if !strings.EqualFold(shortName(d.Hostname.Value), name) {
+		// One whose name can't be read came because of it: it may be the same.
+		if d.Hostname.Known() && !strings.EqualFold(shortName(d.Hostname.Value), name) {
 			continue
 		}
 		found = found || d.ID.Known() && strings.EqualFold(d.ID.Value, dev.ID.Value)

@@ -132,13 +132,14 @@ func (r reply) isJSON() bool {
 	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
-// notFound reports whether this is Central's own 404: JSON, with an error word.
-// A proxy's page or an empty body says nothing of a device.
+// notFound reports whether this is Central's own 404: JSON, with one of its two
+// words for it. A page, an empty body or a gateway's JSON says nothing of a device.
 func (r reply) notFound() bool {
 	var e struct {
 		Error string `json:"error"`
 	}
-	return r.status == http.StatusNotFound && r.isJSON() && json.Unmarshal(r.body, &e) == nil && e.Error != ""
+	return r.status == http.StatusNotFound && r.isJSON() && json.Unmarshal(r.body, &e) == nil &&
+		(strings.EqualFold(e.Error, "notFound") || strings.EqualFold(e.Error, "resourceNotFound"))
 }
 
 // decode reads a 200's JSON object into v.

@@ -143,7 +143,7 @@ func (r *rig) settle(tb testing.TB, token string, as action.SettleAs) action.Rec
 // ask opens ticket t for the device.
 func (r *rig) ask(tb testing.TB, ticket string) action.TicketStep {
 	tb.Helper()
-	step, err := r.OpenTicket(tb.Context(), action.Opening{Mark: mark("opened"), TicketID: ticket, OpenedBy: "a", Claims: []byte(`{}`)})
+	step, err := r.OpenTicket(tb.Context(), action.Opening{Mark: mark("opened"), TicketID: ticket, OpenedBy: "a", Seq: 1 << 40, Claims: []byte(`{}`)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -161,6 +161,9 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 	if id == "" {
 		return action.Begun{Code: policy.StateUnverified, Text: "The store has no mark.", RetryAfter: 5 * time.Minute}, nil
 	}
+	if in.Installation != "" && id != in.Installation {
+		return action.Begun{Code: policy.TokenExpired, Text: "The token was sealed for another installation of the store."}, nil
+	}
 	paused, err := s.Paused(ctx, in.Dev.TenantID)
 	if err != nil {
 		return action.Begun{}, err

@@ -83,11 +83,13 @@ func (s *Store) load() error {
 		}
 		s.scripts[name] = redis.NewScript(luaTable() + string(prelude) + string(src))
 	}
-	src, err := sources.ReadFile("lua/release.lua")
-	if err != nil {
-		return err
+	for _, name := range []string{"release", "retake"} { // of one key, without the prelude
+		src, err := sources.ReadFile("lua/" + name + ".lua")
+		if err != nil {
+			return err
+		}
+		s.scripts[name] = redis.NewScript(string(src))
 	}
-	s.scripts["release"] = redis.NewScript(string(src))
 	return nil
 }
 

@@ -58,7 +58,8 @@ func Table() []Arrow {
 	from(arrowDecline, StateUndecided, StateTicket, StateApproved, StateKept, StateLapsed, StateNone)
 	from(arrowBegin, StateDeleting, StateNone, StateFailed)
 	from(arrowSpend, StateDeleting, StateApproved)
-	from(arrowConfirm, StateDeleted, StateDeleting)
+	// Called failed too early, and read back as gone after all: put right.
+	from(arrowConfirm, StateDeleted, StateDeleting, StateFailed)
 	from(arrowFail, StateFailed, StateDeleting)
 	from(arrowLimit, StateNone, StateDeleting)
 	from(arrowUnsend, StateNone, StateDeleting)

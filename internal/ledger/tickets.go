@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
@@ -29,7 +33,7 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 		two = "1"
 	}
 	r, err := s.run(ctx, "open", o.Dev, o.TicketID, args{
-		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy,
+		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
 		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "stored": string(o.Claims),
 	})
 	if err != nil {
@@ -38,36 +42,59 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	return s.stepped(ctx, r, o.Dev.TenantID, r.Ticket)
 }
 
+// claimFresh is how long a claim without a record is another call's, that is at
+// work on it; later it is a fault half-way.
+const claimFresh = 30 * time.Second
+
 // claim leads a ticket id to a device. It is not free while it leads to another
-// device whose ticket of that id is open.
+// device that has a ticket of that id, or is about to.
 func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (bool, error) {
-	want := dev.TenantID + "|" + dev.EndpointID
-	for range 2 {
-		ok, err := s.rdb.SetNX(ctx, indexKey(ticketID), want, 0).Result()
-		if err != nil || ok {
-			return ok, away(err)
-		}
-		has, err := s.rdb.Get(ctx, indexKey(ticketID)).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		if err != nil || has == want {
-			return err == nil, away(err)
-		}
-		tenant, endpoint, _ := strings.Cut(has, "|")
-		t, err := s.ticket(ctx, tenant, ticketID)
-		switch {
-		case err != nil && !errors.Is(err, action.ErrNotFound):
-			return false, err
-		case err == nil && t.EndpointID == endpoint:
-			return false, nil // once a device's, always that device's
-		}
-		if err := s.rdb.Set(ctx, indexKey(ticketID), want, 0).Err(); err != nil {
-			return false, away(err)
-		}
+	now, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return false, away(err)
+	}
+	now = now.Add(s.offset())
+	mine := dev.TenantID + "|" + dev.EndpointID + "|"
+	want := mine + strconv.FormatInt(now.UnixMilli(), 10)
+	has, err := s.rdb.SetArgs(ctx, indexKey(ticketID), want, redis.SetArgs{Mode: "NX", Get: true}).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return true, nil
+	case err != nil:
+		return false, away(err)
+	case strings.HasPrefix(has, mine):
 		return true, nil
 	}
-	return false, fmt.Errorf("%w: ticket index keeps changing", action.ErrState)
+	tenant, endpoint, since := indexed(has)
+	t, err := s.ticket(ctx, tenant, ticketID)
+	switch {
+	case err != nil && !errors.Is(err, action.ErrNotFound):
+		return false, err
+	case err == nil && t.EndpointID == endpoint:
+		return false, nil // once a device's, always that device's
+	case now.Sub(since) < claimFresh:
+		return false, nil
+	}
+	took, err := s.scripts["retake"].Run(ctx, s.rdb, []string{indexKey(ticketID)}, has, want).Int()
+	return took == 1, away(err)
+}
+
+// indexed reads an entry of the ticket index.
+func indexed(entry string) (tenant, endpoint string, since time.Time) {
+	tenant, rest, _ := strings.Cut(entry, "|")
+	endpoint, ms, _ := strings.Cut(rest, "|")
+	return tenant, endpoint, at(ms)
+}
+
+// person folds a name for comparing persons: what only looks different, in
+// width, case, blanks or invisible characters, is the same one.
+func person(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, norm.NFKC.String(name))
 }
 
 // CloseTicket implements action.Tickets.
@@ -80,7 +107,7 @@ func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.Ticke
 	}
 	a := args{
 		"entry": e, "hostname": c.Hostname, "ticket": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy,
-		"note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
+		"decider": person(c.DecidedBy), "note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
 		"approvalTTL": c.ApprovalTTL.Milliseconds(), "keep": "", "keepUntil": 0,
 	}
 	if c.Keep != nil {
@@ -117,7 +144,7 @@ func (s *Store) Ticket(ctx context.Context, ticketID string) (action.Ticket, err
 	if err != nil {
 		return action.Ticket{}, away(err)
 	}
-	tenant, endpoint, _ := strings.Cut(has, "|")
+	tenant, endpoint, _ := indexed(has)
 	t, err := s.ticket(ctx, tenant, ticketID)
 	if err == nil && t.EndpointID != endpoint {
 		return action.Ticket{}, action.ErrNotFound

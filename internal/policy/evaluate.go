@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -13,12 +14,14 @@ const eligibleText = "Every check passed."
 // hit is returned; the first tier that hits decides, and within a tier the code
 // that stands first. It reads no clock and remembers nothing: the same facts
 // give the same decision.
-func Evaluate(f Facts, p Params, now time.Time) Decision { return foldRules(table(), f, p, now) }
+func Evaluate(f Facts, p Params, now time.Time) Decision {
+	return foldRules(ranking(table()), f, p, now)
+}
 
 // hitRule is one rule's hit, with what the fold needs of it.
 type hitRule struct {
 	Reason
-	tier  int
+	rule  ranked
 	retry time.Duration
 }
 
@@ -26,7 +29,7 @@ type hitRule struct {
 // can't tell counts as a hit that a person must look at; so does a table that
 // has nothing to say. Delete is only what is left when every rule passed on a
 // record that was read.
-func foldRules(rules []rule, f Facts, p Params, now time.Time) Decision {
+func foldRules(rules []ranked, f Facts, p Params, now time.Time) Decision {
 	d := Decision{Activity: activity(f, p, now)}
 	var all []hitRule
 	mute := len(rules) == 0 || !f.found()
@@ -38,13 +41,13 @@ func foldRules(rules []rule, f Facts, p Params, now time.Time) Decision {
 		case silent:
 			silences = append(silences, said.by)
 		case unknown:
-			all = append(all, hitRule{Reason{r.code, Manual, r.why}, r.tier, 0})
+			all = append(all, hitRule{Reason{r.code, Manual, r.why}, r, 0})
 		case hit:
 			if waived(f.Approval, r.code) {
 				d.Waived = append(d.Waived, r.code)
 				continue
 			}
-			all = append(all, hitRule{Reason{r.code, verdictOf(r, said), said.text}, r.tier, said.retry})
+			all = append(all, hitRule{Reason{r.code, verdictOf(r.rule, said), said.text}, r, said.retry})
 		}
 	}
 	if len(all) == 0 {
@@ -82,24 +85,18 @@ func (d Decision) unopposed(mute bool, silences [][]Code) Decision {
 	return d
 }
 
-// decided is the decision when at least one rule hit. The hits come in the
-// table's order, which is from the most decisive to the least.
+// decided is the decision when at least one rule hit: the first tier decides,
+// and in it the rule that stands first in the table, in whatever order they ran.
 func (d Decision) decided(all []hitRule, f Facts, p Params) Decision {
-	first := all[0]
+	slices.SortStableFunc(all, func(a, b hitRule) int {
+		return cmp.Or(cmp.Compare(a.rule.tier, b.rule.tier), cmp.Compare(a.rule.rank, b.rule.rank))
+	})
 	for _, h := range all {
-		if h.tier < first.tier {
-			first = h
-		}
+		d.Reasons = append(d.Reasons, h.Reason)
 	}
-	for tier := 0; tier <= 11; tier++ {
-		for _, h := range all {
-			if h.tier == tier {
-				d.Reasons = append(d.Reasons, h.Reason)
-			}
-		}
-	}
-	d.Verdict, d.Tier, d.RetryAfter = first.Verdict, first.tier, wholeSeconds(first.retry)
-	if first.tier == 8 && onlyTime(all) {
+	first := all[0]
+	d.Verdict, d.Tier, d.RetryAfter = first.Verdict, first.rule.tier, wholeSeconds(first.retry)
+	if onlyTime(all) {
 		d.EligibleAt = eligibleAt(f, p)
 		for _, h := range all {
 			d.RetryAfter = max(d.RetryAfter, wholeSeconds(h.retry))
@@ -108,19 +105,24 @@ func (d Decision) decided(all []hitRule, f Facts, p Params) Decision {
 	return d
 }
 
+// timeTier is the tier of the rules that pass by themselves as time passes.
+const timeTier = 8
+
 // onlyTime reports whether nothing but time stands against a delete.
 func onlyTime(all []hitRule) bool {
 	for _, h := range all {
-		if h.tier != 8 {
+		if h.rule.tier != timeTier {
 			return false
 		}
 	}
 	return true
 }
 
-// eligibleAt is when time alone makes the verdict delete.
+// eligibleAt is when time alone makes the verdict delete, for an event that is
+// fresh then and a device that stays unseen.
 func eligibleAt(f Facts, p Params) time.Time {
-	at, _ := eligibleBySilence(f, p)
+	last, _, _ := f.newestSeen()
+	at := last.Add(p.Threshold(f))
 	if grace, ok := eligibleByGrace(f, p); ok && grace.After(at) {
 		at = grace
 	}

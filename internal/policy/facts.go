@@ -136,7 +136,10 @@ type Device struct {
 	SerialNumber  Field[string]    `json:"serialNumber,omitzero"`
 	MACAddresses  []string         `json:"macAddresses,omitempty"`
 	Groups        []string         `json:"groups,omitempty"` // names and ids of the group and all above it
-	Tamper        Field[bool]      `json:"tamper,omitzero"`  // tamperProtectionEnabled
+	// GroupsWhole is set where Groups is all there is to know: the group and the
+	// groups above it were given, each with its name and its id.
+	GroupsWhole bool        `json:"groupsWhole,omitempty"`
+	Tamper      Field[bool] `json:"tamper,omitzero"` // tamperProtectionEnabled
 	// Garbled names the parts (JSON paths, such as group) that were given but
 	// unreadable and have no field here that shows it. In an event they stand
 	// in its own Garbled instead.

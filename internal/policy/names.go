@@ -4,51 +4,68 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // netbiosLimit is where AD cuts a computer's NetBIOS name.
 const netbiosLimit = 15
 
-// below reports whether the name lies below suffix: by component, case-blind,
-// and strictly, so that the OU itself is not in it.
-func (d DN) below(suffix DN) bool {
+// folding makes strings alike that differ in case only. There are two: what says
+// that a device may be deleted is compared by fold, what protects one by loose.
+type folding func(string) string
+
+// fold is the strict one: letters are one only where each is the other's case.
+// The dotless i, the long s and the Kelvin sign stay themselves, so that no name
+// that is spelt with them passes for another.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if lower := unicode.ToLower(r); unicode.ToUpper(lower) == r {
+			return lower
+		}
+		return r
+	}, s)
+}
+
+// loose also makes letters one that share a case in one direction only.
+func loose(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+
+// below reports whether the name lies below suffix: by component and strictly, so
+// that the OU itself is not in it.
+func (d DN) below(suffix DN, by folding) bool {
 	if len(suffix) == 0 || len(d) <= len(suffix) {
 		return false
 	}
-	return d[len(d)-len(suffix):].equal(suffix)
+	return d[len(d)-len(suffix):].equal(suffix, by)
 }
 
-// equal compares two names by component, case-blind; the parts of a multi-valued
-// RDN in any order.
-func (d DN) equal(o DN) bool {
-	return slices.EqualFunc(d, o, func(a, b []string) bool { return slices.Equal(folded(a), folded(b)) })
+// equal compares two names by component; the parts of a multi-valued RDN in any
+// order.
+func (d DN) equal(o DN, by folding) bool {
+	return slices.EqualFunc(d, o, func(a, b []string) bool { return slices.Equal(by.rdn(a), by.rdn(b)) })
 }
 
-// folded is an RDN for comparing.
-func folded(rdn []string) []string {
-	out := make([]string, len(rdn))
-	for i, part := range rdn {
-		out[i] = fold(part)
+// rdn is an RDN for comparing.
+func (by folding) rdn(parts []string) []string {
+	out := make([]string, len(parts))
+	for i, part := range parts {
+		out[i] = by(part)
 	}
 	slices.Sort(out)
 	return out
 }
 
-// fold folds case; simple case folding by lowering what was raised makes letters
-// equal that differ in one direction only.
-func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
-
-// common is the value of the first RDN if it is a CN.
-func (d DN) common() (string, bool) {
+// common is the value of the first RDN if it is a CN; else it is empty.
+func (d DN) common() string {
 	if len(d) == 0 {
-		return "", false
+		return ""
 	}
 	for _, part := range d[0] {
 		if v, ok := strings.CutPrefix(part, "cn="); ok {
-			return v, true
+			return v
 		}
 	}
-	return "", false
+	return ""
 }
 
 // domain joins the name's DC components.
@@ -64,8 +81,15 @@ func (d DN) domain() string {
 	return fold(strings.Join(labels, "."))
 }
 
+// among reports whether the name is one of the names, compared loosely.
+func (d DN) among(names []DN) bool {
+	return slices.ContainsFunc(names, func(n DN) bool { return len(n) > 0 && d.equal(n, loose) })
+}
+
 // anyBelow reports whether d lies below one of the suffixes.
-func anyBelow(d DN, suffixes []DN) bool { return slices.ContainsFunc(suffixes, d.below) }
+func anyBelow(d DN, suffixes []DN, by folding) bool {
+	return slices.ContainsFunc(suffixes, func(s DN) bool { return d.below(s, by) })
+}
 
 // shortName is a host name up to its first dot, folded.
 func shortName(host string) string {
@@ -84,15 +108,16 @@ func truncated(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	return len(a) == netbiosLimit && len(b) > netbiosLimit && strings.HasPrefix(b, a)
+	return len(b) > len(a) && utf8.RuneCountInString(a) == netbiosLimit && strings.HasPrefix(b, a)
 }
 
-// matches reports whether an anchored, folded glob matches s, case-blind. A
-// slash is a letter like any other.
+// matches reports whether an anchored glob matches s, case-blind. A slash is a
+// letter like any other. A glob that can't be read matches everything: those who
+// wrote it meant to protect something.
 func matches(glob, s string) bool {
 	slash := strings.NewReplacer("/", "\x00")
-	ok, err := path.Match(slash.Replace(fold(glob)), slash.Replace(fold(s)))
-	return err == nil && ok
+	ok, err := path.Match(slash.Replace(loose(glob)), slash.Replace(loose(s)))
+	return err != nil || ok
 }
 
 // anyMatches reports whether one of the globs matches one of the names.
@@ -108,26 +133,30 @@ func (p Params) dnsDomain(name string) (string, bool) {
 	if strings.Contains(name, ".") {
 		return fold(name), true
 	}
-	dns, ok := p.Domains[strings.ToUpper(name)]
-	return fold(dns), ok
+	key := strings.ToUpper(name)
+	dns, ok := p.Domains[key]
+	return fold(dns), ok && fold(key) == fold(name)
 }
 
-// loginDomain splits a login: its domain as written, if it has one.
+// loginDomain splits a login: its domain as written, if it names a user and one.
 func loginDomain(login string) (domain string, upn, ok bool) {
-	if domain, _, ok := strings.Cut(login, `\`); ok {
-		return domain, false, domain != ""
+	if domain, user, cut := strings.Cut(login, `\`); cut {
+		return domain, false, domain != "" && user != ""
 	}
-	if _, domain, ok := strings.Cut(login, "@"); ok {
-		return domain, true, domain != ""
+	if user, domain, cut := strings.Cut(login, "@"); cut {
+		return domain, true, domain != "" && user != ""
 	}
 	return "", false, false
 }
 
-// ownName reports whether a login's domain is the device's own name: a local
-// account.
+// ownName reports whether a login's domain is the device's own name, or the dot
+// that stands for it: a local account.
 func ownName(domain string, hosts ...Field[string]) bool {
+	if domain == "." {
+		return true
+	}
 	for _, h := range hosts {
-		if short := shortName(h.Value); h.Known() && (short == fold(domain) || truncated(short, fold(domain))) {
+		if short := loose(shortName(h.Value)); h.Known() && (short == loose(domain) || truncated(short, loose(domain))) {
 			return true
 		}
 	}

@@ -114,6 +114,22 @@ type rule struct {
 	eval    func(Facts, Params, time.Time) finding
 }
 
+// ranked is a rule with its place in the table, which is what decides within a
+// tier, in whatever order the rules are run.
+type ranked struct {
+	rule
+	rank int
+}
+
+// ranking gives the rules of the table their ranks.
+func ranking(rules []rule) []ranked {
+	out := make([]ranked, len(rules))
+	for i, r := range rules {
+		out[i] = ranked{r, i}
+	}
+	return out
+}
+
 // table lists the rules, tier by tier; within a tier the one that stands first
 // is the more decisive. To add a rule, add its code, its row and its function.
 func table() []rule {

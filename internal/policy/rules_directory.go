@@ -21,7 +21,7 @@ func notInScope(f Facts, p Params, _ time.Time) finding {
 	switch {
 	case !dn.Known():
 		return quiet() // INPUT_INVALID or DIRECTORY_MISSING says so
-	case anyBelow(dn.Value, p.DisabledOUs):
+	case anyBelow(dn.Value, p.DisabledOUs, fold):
 		return pass()
 	}
 	return hits("The account " + dn.Value.String() + " is not in a disabled OU.")
@@ -29,9 +29,9 @@ func notInScope(f Facts, p Params, _ time.Time) finding {
 
 func directoryConflict(f Facts, p Params, _ time.Time) finding {
 	d := f.Event.Directory
-	if cn, ok := d.DistinguishedName.Value.common(); d.DistinguishedName.Known() && d.Hostname.Known() &&
-		(!ok || shortName(cn) != shortName(d.Hostname.Value)) {
-		return hits("The DN's CN is " + cn + " and the host name " + d.Hostname.Value + ".")
+	if cn := d.DistinguishedName.Value.common(); d.DistinguishedName.Known() && d.Hostname.Known() &&
+		shortName(cn) != shortName(d.Hostname.Value) {
+		return hits("The DN begins with the CN " + quoted(cn) + ", and the host name is " + d.Hostname.Value + ".")
 	}
 	if dns, ok := p.dnsDomain(d.Domain.Value); d.DistinguishedName.Known() && d.Domain.Known() && ok {
 		if dc := d.DistinguishedName.Value.domain(); dc != dns {
@@ -45,15 +45,37 @@ func directoryConflict(f Facts, p Params, _ time.Time) finding {
 	return pass()
 }
 
+// quoted sets a value apart in a sentence, also one that is empty.
+func quoted(s string) string { return `"` + s + `"` }
+
 // Tier 5: human rules.
 
 func excluded(f Facts, p Params, now time.Time) finding {
+	doubt := ""
 	for _, x := range p.Exclusions {
-		if (x.Expires.IsZero() || now.Before(x.Expires)) && x.covers(f) {
+		if !x.Expires.IsZero() && !now.Before(x.Expires) {
+			continue
+		}
+		if x.covers(f) {
 			return hits(fmt.Sprintf("The exclusion %s keeps it: %s (%s).", x.ID, x.Reason, x.Owner))
 		}
+		if len(x.CentralGroups) > 0 && f.groupsUnsaid() {
+			doubt = x.ID
+		}
+	}
+	if doubt != "" {
+		return hitsAs(Manual, "The exclusion "+doubt+" names groups of Central's, and Central does not show all of the device's.")
 	}
 	return pass()
+}
+
+// groupsUnsaid reports whether Central's record leaves open which groups the
+// device is in.
+func (f Facts) groupsUnsaid() bool {
+	d := f.Live.Device
+	return f.found() && (!d.GroupsWhole || slices.ContainsFunc(d.Garbled, func(path string) bool {
+		return strings.HasPrefix(path, "group")
+	}))
 }
 
 // covers reports whether any list of the exclusion matches the device.
@@ -66,27 +88,24 @@ func (x Exclusion) covers(f Facts) bool {
 	dn := f.Event.Directory.DistinguishedName
 	groups := slices.Concat(f.Live.Device.Groups, f.Event.Central.Groups)
 	return anyMatches(x.EndpointIDs, f.Event.Central.ID.Value, f.Live.Device.ID.Value) ||
-		dn.Known() && anyBelow(dn.Value, x.OUs) || anyMatches(x.CentralGroups, groups...)
+		dn.Known() && (anyBelow(dn.Value, x.OUs, loose) || dn.Value.among(x.OUs)) || anyMatches(x.CentralGroups, groups...)
 }
 
 func protectedRole(f Facts, _ Params, _ time.Time) finding {
 	d := f.Event.Directory
 	for _, g := range d.MemberOf.Value {
-		cn, _ := g.common()
-		switch n := fold(cn); {
-		case n == "domain controllers", n == "read-only domain controllers":
-			return hits("The computer is in the group " + cn + ".")
-		case strings.Contains(n, "cluster"):
+		cn := g.common()
+		if n := loose(cn); strings.HasSuffix(n, "domain controllers") || strings.Contains(n, "cluster") {
 			return hits("The computer is in the group " + cn + ".")
 		}
 	}
 	for _, rdn := range d.DistinguishedName.Value {
-		if slices.Contains(folded(rdn), "ou=domain controllers") {
+		if slices.Contains(folding(loose).rdn(rdn), "ou=domain controllers") {
 			return hits("The account is below OU=Domain Controllers.")
 		}
 	}
 	for _, os := range []Field[string]{d.OperatingSystem, f.Event.Central.OSName, f.Live.Device.OSName} {
-		if strings.Contains(fold(os.Value), "cluster") {
+		if strings.Contains(loose(os.Value), "cluster") {
 			return hits("The operating system is " + os.Value + ".")
 		}
 	}
@@ -94,19 +113,34 @@ func protectedRole(f Facts, _ Params, _ time.Time) finding {
 }
 
 func underInvestigation(f Facts, _ Params, _ time.Time) finding {
-	d := f.Live.Device
+	live, event := f.Live.Device, f.Event.Central
+	isolated := latest(live.Isolated, event.Isolated)
+	overall, threats := latest(live.HealthOverall, event.HealthOverall), latest(live.HealthThreats, event.HealthThreats)
 	switch {
 	case !f.found():
 		return quiet()
-	case d.Isolated.Known() && d.Isolated.Value:
+	case isolated.Value:
 		return hits("The device is isolated.")
-	case d.HealthOverall.Value == "bad" || d.HealthThreats.Value == "bad":
+	case overall.Value == "bad" || threats.Value == "bad":
 		return hits("The device's health is bad.")
-	case d.Isolated.State == Unreadable, d.HealthOverall.State == Unreadable,
-		d.HealthThreats.State == Unreadable, d.Online.State == Unreadable:
+	case isolated.State == Unreadable, !healthy(overall), !healthy(threats), live.Online.State == Unreadable:
 		return hits("Central's word on isolation, health or online can't be read.")
 	}
 	return pass()
+}
+
+// latest is what Central says now or, where it left that out, what the event saw.
+func latest[T any](live, event Field[T]) Field[T] {
+	if live.State == Absent {
+		return event
+	}
+	return live
+}
+
+// healthy reports whether a health that is not bad is one of Central's words, or
+// was not given.
+func healthy(word Field[string]) bool {
+	return word.State == Absent || slices.Contains([]string{"good", "suspicious", "unknown"}, word.Value)
 }
 
 // Tier 6: identity.
@@ -139,7 +173,7 @@ func hostnameMismatch(f Facts, _ Params, _ time.Time) finding {
 	}
 	for _, other := range otherNames(f) {
 		a, b := shortName(live.Value), shortName(other.Value)
-		if other.Known() && a != b && !truncated(a, b) {
+		if other.Known() && (a != b || a == "") && !truncated(a, b) {
 			return hits("Central's host name is " + live.Value + ", the event's " + other.Value + ".")
 		}
 	}
@@ -163,17 +197,29 @@ func domainMismatch(f Facts, p Params, _ time.Time) finding {
 	if !f.found() {
 		return quiet()
 	}
-	central, known := centralDomain(f, p)
-	directory, ok := p.dnsDomain(f.Event.Directory.Domain.Value)
+	directory := directoryDomain(f, p)
+	if directory == "" {
+		return quiet() // INPUT_INVALID or DIRECTORY_MISSING says so
+	}
 	for _, h := range otherNames(f) { // names that carry a domain of their own
-		if d := fqdnDomain(h.Value); d != "" && ok && d != directory {
+		if d := fqdnDomain(h.Value); d != "" && d != directory {
 			return hits("The host name " + h.Value + " is not in the domain " + directory + ".")
 		}
 	}
-	if known && ok && central != directory {
+	if central, known := centralDomain(f, p); known && central != directory {
 		return hits("Central shows the domain " + central + ", the directory " + directory + ".")
 	}
 	return pass()
+}
+
+// directoryDomain is the device's domain as the directory has it: the one that
+// is given or, where that is a NetBIOS name that the policy's map lacks, the DN's.
+func directoryDomain(f Facts, p Params) string {
+	d := f.Event.Directory
+	if dns, ok := p.dnsDomain(d.Domain.Value); ok {
+		return dns
+	}
+	return d.DistinguishedName.Value.domain()
 }
 
 func domainUnknown(f Facts, p Params, _ time.Time) finding {
@@ -198,7 +244,7 @@ func duplicateActive(f Facts, p Params, now time.Time) finding {
 	}
 	others, _ := f.siblings()
 	for _, d := range others {
-		if inUse(d, p.threshold(f), now) {
+		if inUse(d, f, p, now) {
 			return hits("Another device of the same name is in use: " + d.ID.Value + ".")
 		}
 	}
@@ -211,7 +257,7 @@ func duplicateStale(f Facts, p Params, now time.Time) finding {
 	}
 	others, _ := f.siblings()
 	for _, d := range others {
-		if !inUse(d, p.threshold(f), now) {
+		if !inUse(d, f, p, now) {
 			return hits("Another device of the same name is on record: " + d.ID.Value + ".")
 		}
 	}
@@ -219,7 +265,7 @@ func duplicateStale(f Facts, p Params, now time.Time) finding {
 }
 
 func cloned(f Facts, _ Params, _ time.Time) finding {
-	c := f.Live.Device.Cloned
+	c := latest(f.Live.Device.Cloned, f.Event.Central.Cloned)
 	switch {
 	case !f.found():
 		return quiet()

@@ -34,8 +34,11 @@ func alreadyDeleted(f Facts, _ Params, _ time.Time) finding {
 	if f.Standing.DeletedAt.IsZero() || returned(f) {
 		return pass()
 	}
-	return hits("The device was deleted at " + when(f.Standing.DeletedAt) + ".")
+	return hits(deletedText(f.Standing.DeletedAt))
 }
+
+// deletedText is what an operator reads of a device that this service deleted.
+func deletedText(at time.Time) string { return "The device was deleted at " + when(at) + "." }
 
 func cameBack(f Facts, _ Params, _ time.Time) finding {
 	if returned(f) {
@@ -72,7 +75,7 @@ func ticketOpen(f Facts, _ Params, _ time.Time) finding {
 func keepHolds(f Facts, now time.Time) bool {
 	k, d := f.Standing.Keep, f.Event.Directory
 	return k != nil && now.Before(k.Until) && k.Enabled == d.Enabled &&
-		k.DN.State == d.DistinguishedName.State && k.DN.Value.equal(d.DistinguishedName.Value)
+		k.DN.State == d.DistinguishedName.State && k.DN.Value.equal(d.DistinguishedName.Value, loose)
 }
 
 func ticketDecidedKeep(f Facts, _ Params, now time.Time) finding {
@@ -86,11 +89,7 @@ func ticketDecidedKeep(f Facts, _ Params, now time.Time) finding {
 
 func inputInvalid(f Facts, p Params, _ time.Time) finding {
 	if !f.Event.Directory.Present {
-		// The directory's own fields are DIRECTORY_MISSING's matter.
-		if bad := invalidCentral(f.Event); len(bad) > 0 {
-			return hits("Missing or unreadable: " + strings.Join(bad, ", ") + ".")
-		}
-		return pass()
+		return quiet() // DIRECTORY_MISSING says so
 	}
 	bad := slices.Concat(invalidDirectory(f.Event.Directory), invalidCentral(f.Event), missing(f.Event, p), f.Event.Garbled)
 	if len(bad) > 0 {
@@ -185,7 +184,7 @@ func eventStale(f Facts, p Params, now time.Time) finding {
 	if !f.Event.ObservedAt.Known() {
 		return pass()
 	}
-	if f.Approval != nil {
+	if f.Approval != nil && !f.Approval.OpenedAt.IsZero() {
 		now = f.Approval.OpenedAt
 	}
 	if age := now.Sub(f.Event.ObservedAt.Value); age > p.EventMaxAge {
@@ -216,10 +215,19 @@ func lookupFailed(f Facts) (string, bool) {
 		return "", false
 	case LiveFound:
 		_, itself := f.siblings()
-		return "The search for devices of the same name did not find the device itself.", !itself
+		switch {
+		case !f.Live.Device.ID.Known() || f.Live.Device.ID != f.Event.Central.ID:
+			return "Central answered with the record of another device.", true
+		case !itself:
+			return "The search for devices of the same name did not find the device itself.", true
+		}
+		return "", false
 	case LiveUnread, LiveFailed:
 	}
-	return "The device could not be verified in Central: " + f.Live.Problem, true
+	if f.Live.Problem == "" {
+		return "The device could not be verified in Central.", true
+	}
+	return "The device could not be verified in Central: " + strings.TrimSuffix(f.Live.Problem, ".") + ".", true
 }
 
 func verifyFailed(f Facts, p Params, now time.Time) finding {
@@ -243,10 +251,13 @@ func verifyFailed(f Facts, p Params, now time.Time) finding {
 
 func goneElsewhere(f Facts, _ Params, _ time.Time) finding {
 	if f.Live.Status == LiveNotFound && f.Standing.DeletedAt.IsZero() {
-		return hits("Central no longer has the device, and it was not deleted by this service.")
+		return hits(goneText)
 	}
 	return pass()
 }
+
+// goneText is what an operator reads of a device that others deleted.
+const goneText = "Central no longer has the device, and it was not deleted by this service."
 
 // when writes a time for a person.
 func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -12,17 +12,22 @@ func activeSinceEvent(f Facts, p Params, now time.Time) finding {
 	switch {
 	case !f.found():
 		return quiet()
-	case event.Known() && now.Sub(event.Value) >= p.threshold(f) && seenSince(f):
-		return hits("The event last saw it at " + when(event.Value) + ", Central at " + when(f.Live.Device.LastSeenAt.Value) + ".")
+	case event.Known() && now.Sub(event.Value) >= p.Threshold(f) && seenSince(f):
+		return hits(sinceText(f))
 	}
 	return pass()
+}
+
+// sinceText says who saw the device when.
+func sinceText(f Facts) string {
+	return "The event last saw it at " + when(f.Event.Central.LastSeenAt.Value) + ", Central at " + when(f.Live.Device.LastSeenAt.Value) + "."
 }
 
 func activeInCentral(f Facts, _ Params, _ time.Time) finding {
 	switch {
 	case !f.found():
 		return quiet()
-	case f.Live.Device.Online.Value:
+	case latest(f.Live.Device.Online, f.Event.Central.Online).Value:
 		return hits("The device is online.")
 	}
 	return pass()
@@ -48,11 +53,16 @@ func lastSeenInvalid(f Facts, _ Params, _ time.Time) finding {
 	return pass()
 }
 
+// neverSeen hits where the last sign of life is the registration itself, or one
+// from before it. A record without the time of registration says nothing of this.
 func neverSeen(f Facts, _ Params, _ time.Time) finding {
 	for _, d := range []Device{f.Live.Device, f.Event.Central} {
-		if d.LastSeenAt.Known() && d.RegisteredAt.Known() && d.LastSeenAt.Value.Equal(d.RegisteredAt.Value) {
+		if d.LastSeenAt.Known() && d.RegisteredAt.Known() && !d.LastSeenAt.Value.After(d.RegisteredAt.Value) {
 			return hits("The device has not been seen since it registered at " + when(d.RegisteredAt.Value) + ".")
 		}
+	}
+	if f.Live.Device.RegisteredAt.State == Unreadable {
+		return hits("Nobody can say whether the device was seen since it registered: that time can't be read.")
 	}
 	return pass()
 }
@@ -79,20 +89,17 @@ func clockSkew(f Facts, _ Params, now time.Time) finding {
 
 // Tier 8: time, which heals by itself.
 
-// eligibleBySilence is when the device will have been silent long enough.
-func eligibleBySilence(f Facts, p Params) (time.Time, bool) {
-	last, ok := f.newestSeen()
-	return last.Add(p.threshold(f)), ok
-}
-
+// notInactiveLongEnough hits on either time that is too young, even where the
+// other is not known: who waives a missing time has not waived a young one.
 func notInactiveLongEnough(f Facts, p Params, now time.Time) finding {
-	at, ok := eligibleBySilence(f, p)
+	last, anyKnown, both := f.newestSeen()
+	at := last.Add(p.Threshold(f))
 	switch {
-	case !ok:
+	case anyKnown && now.Before(at):
+		return hits(fmt.Sprintf("It was last seen at %s, %.1f days ago, and must be silent for %d days.",
+			when(last), now.Sub(last).Seconds()/day.Seconds(), p.Threshold(f)/day)).again(at.Sub(now))
+	case !both:
 		return quiet(LastSeenMissing, LastSeenInvalid)
-	case now.Before(at):
-		days := p.threshold(f) / day
-		return hits(fmt.Sprintf("It was last seen at %s and must be silent for %d days.", when(at.Add(-p.threshold(f))), days)).again(at.Sub(now))
 	}
 	return pass()
 }
@@ -132,8 +139,13 @@ func ownerUnknown(f Facts, p Params, _ time.Time) finding {
 }
 
 func serverRule(f Facts, p Params, _ time.Time) finding {
-	if p.Manual.Servers && f.server() {
+	switch {
+	case !p.Manual.Servers:
+		return pass()
+	case f.server():
 		return hits("The device is a server.")
+	case f.serverUnsaid():
+		return hits("Central does not say whether the device is a server.")
 	}
 	return pass()
 }
@@ -146,6 +158,8 @@ func platformManual(f Facts, p Params, _ time.Time) finding {
 	switch kind := d.Type.Value; {
 	case kind != "computer" && kind != "server":
 		return hits("Central does not say whether it is a computer or a server.")
+	case !d.OSName.Known(): // it could name a server, a cluster or another release
+		return hits("Central does not name the operating system.")
 	}
 	switch platform(d) {
 	case "windows":

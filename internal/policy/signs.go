@@ -18,21 +18,29 @@ func (f Facts) found() bool { return f.Live.Status == LiveFound }
 // server reports any sign of a server: in the type, os.isServer or an OS name, on
 // either side.
 func (f Facts) server() bool {
-	for _, d := range []Device{f.Live.Device, f.Event.Central} {
-		if d.Type.Value == "server" || d.IsServer.Value || namesServer(d.OSName) {
-			return true
-		}
-	}
-	return namesServer(f.Event.Directory.OperatingSystem)
+	return f.Live.Device.server() || f.Event.Central.server() || namesServer(f.Event.Directory.OperatingSystem)
+}
+
+// server reports any sign of a server in one record.
+func (d Device) server() bool {
+	return d.Type.Value == "server" || d.IsServer.Value || namesServer(d.OSName)
 }
 
 // namesServer reports whether an OS name is a server's.
-func namesServer(name Field[string]) bool { return strings.Contains(fold(name.Value), "server") }
+func namesServer(name Field[string]) bool { return strings.Contains(loose(name.Value), "server") }
 
-// threshold is how long the device must have been silent; servers need longer.
-func (p Params) threshold(f Facts) time.Duration {
+// serverUnsaid reports whether Central's record leaves open if it is a server.
+// The type and the OS name are looked at elsewhere.
+func (f Facts) serverUnsaid() bool { return f.found() && !f.Live.Device.IsServer.Known() }
+
+// Threshold is how long the device must have been silent; servers need longer,
+// and so does what may be one.
+func (p Params) Threshold(f Facts) time.Duration { return p.silence(f.server() || f.serverUnsaid()) }
+
+// silence is how long a server, or another device, must have been silent.
+func (p Params) silence(server bool) time.Duration {
 	days := p.InactiveDays.Computer
-	if f.server() {
+	if server {
 		days = max(days, p.InactiveDays.Server)
 	}
 	return time.Duration(days) * day
@@ -49,17 +57,22 @@ func activity(f Facts, p Params, now time.Time) Activity {
 		return Activity{}
 	}
 	d := f.Live.Device
-	a := Activity{LastSeenAt: d.LastSeenAt}
+	var a Activity
+	if d.Online.Value {
+		a.Active = Is(true)
+	}
 	if !d.LastSeenAt.Known() {
-		a.LastSeenAt = Field[time.Time]{}
-		if d.Online.Known() && d.Online.Value {
-			a.Active = Is(true)
-		}
 		return a
+	}
+	a.LastSeenAt = d.LastSeenAt
+	if d.LastSeenAt.Value.After(now.Add(skew)) {
+		return a // a time that can't be says nothing
 	}
 	age := now.Sub(d.LastSeenAt.Value)
 	a.InactiveDays = Is(age.Seconds() / day.Seconds())
-	a.Active = Is(d.Online.Value || age < p.threshold(f) || seenSince(f))
+	if seen := age < p.Threshold(f) || seenSince(f); seen || d.Online.State != Unreadable {
+		a.Active = Is(seen || d.Online.Value)
+	}
 	return a
 }
 
@@ -70,16 +83,15 @@ func seenSince(f Facts) bool {
 	return live.Known() && event.Known() && live.Value.Sub(event.Value) > time.Minute
 }
 
-// newestSeen is the newer of the two last-seen times.
-func (f Facts) newestSeen() (time.Time, bool) {
+// newestSeen is the newer of the last-seen times that are known: whether any is,
+// and whether both are.
+func (f Facts) newestSeen() (at time.Time, anyKnown, both bool) {
 	live, event := f.Live.Device.LastSeenAt, f.Event.Central.LastSeenAt
-	if !live.Known() || !event.Known() {
-		return time.Time{}, false
+	at = live.Value
+	if !live.Known() || (event.Known() && event.Value.After(at)) {
+		at = event.Value
 	}
-	if event.Value.After(live.Value) {
-		return event.Value, true
-	}
-	return live.Value, true
+	return at, live.Known() || event.Known(), live.Known() && event.Known()
 }
 
 // vip names what makes the device a VIP's; empty when nothing does.
@@ -91,16 +103,16 @@ func vip(f Facts, p Params) string {
 		}
 	}
 	for _, u := range []Field[string]{f.Live.Device.ViaLogin, e.Central.ViaLogin, e.Owner.Login, e.Directory.ManagedBy} {
-		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return fold(v) == fold(u.Value) }) {
+		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return loose(v) == loose(u.Value) }) {
 			return "user " + u.Value
 		}
 	}
-	if m := e.Directory.ManagedByDN; m.Known() && slices.ContainsFunc(p.VIP.UserDNs, m.Value.equal) {
+	if m := e.Directory.ManagedByDN; m.Known() && m.Value.among(p.VIP.UserDNs) {
 		return "managedBy " + m.Value.String()
 	}
 	for _, groups := range []Field[[]DN]{e.Owner.MemberOf, e.Directory.MemberOf} {
 		for _, g := range groups.Value {
-			if slices.ContainsFunc(p.VIP.Groups, g.equal) {
+			if g.among(p.VIP.Groups) {
 				return "group " + g.String()
 			}
 		}
@@ -110,7 +122,9 @@ func vip(f Facts, p Params) string {
 
 // TwoPersons reports whether who approves the delete must be another than who
 // opened the ticket: for a VIP's device and for a server.
-func TwoPersons(f Facts, p Params, _ time.Time) bool { return f.server() || vip(f, p) != "" }
+func TwoPersons(f Facts, p Params, _ time.Time) bool {
+	return f.server() || f.serverUnsaid() || vip(f, p) != ""
+}
 
 // centralDomain is the device's domain as Central shows it, as a DNS name.
 func centralDomain(f Facts, p Params) (string, bool) {
@@ -141,9 +155,10 @@ func ownerKnown(f Facts, p Params) bool {
 		!ownName(domain, f.Live.Device.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname)
 }
 
-// platform is windows, macos or linux, from os.platform or os.name; empty = unknown.
+// platform is windows, macos or linux, from os.platform or, where that was left
+// out, from os.name; empty = unknown.
 func platform(d Device) string {
-	if d.Platform.Known() {
+	if d.Platform.State != Absent {
 		switch d.Platform.Value {
 		case "windows", "macos", "linux":
 			return d.Platform.Value
@@ -193,10 +208,11 @@ func (d Directory) build() (int, bool) {
 }
 
 // siblings are the other devices of the same name; itself reports whether the
-// device was among them.
+// event's device was among them.
 func (f Facts) siblings() (others []Device, itself bool) {
+	id := f.Event.Central.ID
 	for _, d := range f.Live.SameNamed {
-		if d.ID.Known() && d.ID.Value == f.Live.Device.ID.Value {
+		if id.Known() && d.ID == id {
 			itself = true
 			continue
 		}
@@ -207,7 +223,8 @@ func (f Facts) siblings() (others []Device, itself bool) {
 
 // inUse reports whether a same-named device must be taken for active: unknown is
 // never old.
-func inUse(d Device, threshold time.Duration, now time.Time) bool {
+func inUse(d Device, f Facts, p Params, now time.Time) bool {
 	offline := d.Online.State == Absent || (d.Online.Known() && !d.Online.Value)
+	threshold := max(p.Threshold(f), p.silence(d.server()))
 	return !offline || !d.LastSeenAt.Known() || now.Sub(d.LastSeenAt.Value) < threshold
 }

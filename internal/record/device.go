@@ -27,6 +27,7 @@ func ParseDevice(raw []byte) (policy.Device, error) {
 
 func (r *reader) device() policy.Device {
 	var d policy.Device
+	group, above := false, false
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
@@ -50,15 +51,16 @@ func (r *reader) device() policy.Device {
 		case "serialNumber":
 			d.SerialNumber = read(r, text)
 		case "group":
-			d.Groups = r.group(d.Groups, "group")
+			d.Groups, group = r.group(d.Groups, "group")
 		case "groupHierarchy":
-			d.Groups = r.hierarchy(d.Groups)
+			d.Groups, above = r.hierarchy(d.Groups)
 		case "macAddresses":
 			d.MACAddresses = r.macs()
 		default:
 			r.deviceBlock(&d, string(name))
 		}
 	}
+	d.GroupsWhole = group && above
 	return d
 }
 
@@ -235,11 +237,12 @@ func (r *reader) person(d *policy.Device) {
 }
 
 // group reads {id, name} into names and ids. What can't be read is noted under
-// path: a group that is not known may be one whose devices must stay.
-func (r *reader) group(groups []string, path string) []string {
+// path: a group that is not known may be one whose devices must stay. whole means
+// that the group has both.
+func (r *reader) group(groups []string, path string) (all []string, whole bool) {
 	is, _ := r.block(path)
 	if !is {
-		return groups
+		return groups, false
 	}
 	var id, label policy.Field[string]
 	for name := range r.members() {
@@ -261,30 +264,35 @@ func (r *reader) group(groups []string, path string) []string {
 		case policy.Absent:
 		}
 	}
-	return groups
+	return groups, label.Known() && id.Known()
 }
 
-// hierarchy reads the list of the group and all above it.
-func (r *reader) hierarchy(groups []string) []string {
+// hierarchy reads the list of the group and all above it. whole means that there
+// was one in it, and that each has name and id.
+func (r *reader) hierarchy(groups []string) (all []string, whole bool) {
 	const path = "groupHierarchy"
 	if r.peek() != '[' {
 		if is, _ := r.block(path); is {
 			r.garble(path)
 			r.skip()
 		}
-		return groups
+		return groups, false
 	}
 	r.token() // [
+	whole = r.peek() != ']'
 	for r.err == nil && r.peek() != ']' {
 		if len(groups) >= maxGroups {
 			r.garble(path)
 			r.skip()
+			whole = false
 			continue
 		}
-		groups = r.group(groups, path)
+		var one bool
+		groups, one = r.group(groups, path)
+		whole = whole && one
 	}
 	r.token() // ]
-	return groups
+	return groups, whole
 }
 
 // macs reads what it can: the addresses help to recognise a device that comes

@@ -28,13 +28,13 @@ func uncleanText(v reflect.Value) (string, bool) {
 				}
 			}
 		}
-	default: // numbers hold no text
 	case reflect.Slice:
 		for i := range v.Len() {
 			if s, bad := uncleanText(v.Index(i)); bad {
 				return s, true
 			}
 		}
+	default: // numbers hold no text
 	}
 	return "", false
 }

@@ -29,7 +29,7 @@ if M.circuit then return no('CIRCUIT_OPEN', 'The circuit is open: ' .. M.circuit
 -- and nothing went wrong.
 local level, clean = tonumber(M.level or '0'), tonumber(M.clean or '0')
 if M.lastOk and tonumber(M.lastOk) < DAY then
-  if M.lastBad ~= M.lastOk then clean = clean + 1 end
+  clean = clean + 1
   if clean >= A.cleanDays then level, clean = math.min(level + 1, #A.perDay - 1), 0 end
   redis.call('HSET', META, 'level', level, 'clean', clean)
   redis.call('HDEL', META, 'lastOk')
@@ -59,7 +59,7 @@ local by = 'begin'
 if A.approval ~= '' then by = 'spend' end
 if not step(by) then return no('IN_FLIGHT', 'The state ' .. D.state .. ' allows no delete.', 15000) end
 set({
-  intentToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
+  intentToken = A.token, lastToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
   ['spent:' .. A.token] = cjson.encode({outcome = 'pending', at = NOW}),
 })
 if A.approval ~= '' and A.ticket ~= '' then redis.call('HSET', TICKET, 'approvalUsed', '1') end

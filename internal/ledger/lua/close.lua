@@ -11,8 +11,7 @@ if changed then
   if not A.mayChange then return out('forbidden') end
 end
 if A.decision == 'delete' and T.two == '1' then
-  local function name(s) return string.lower(string.gsub(s or '', '%s+', '')) end
-  if name(T.openedBy) == '' or name(A.decidedBy) == '' or name(T.openedBy) == name(A.decidedBy) then
+  if (T.opener or '') == '' or A.decider == '' or T.opener == A.decider then
     return out('refused', 'SECOND_PERSON_NEEDED')
   end
 end
@@ -38,4 +37,6 @@ redis.call('HSET', TICKET, 'state', 'closed', 'closedAt', ms(NOW), 'decision', A
   'note', A.note, 'ticketState', A.ticketState)
 local outcome = changed and 'changed' or 'closed'
 local entry = string.gsub(ENTRY, '"outcome":"closed"', '"outcome":"' .. outcome .. '"', 1)
-return answer({outcome = outcome, code = '', seq = audit(entry)})
+local seq = audit(entry)
+set({decidedSeq = seq})
+return answer({outcome = outcome, code = '', seq = seq})

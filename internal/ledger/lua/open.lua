@@ -3,13 +3,19 @@ local function out(outcome, code, ticket)
   return answer({outcome = outcome, code = code or '', ticket = ticket or ''})
 end
 if D.state == 'ticket_open' then return out('already_open', '', D.ticket) end
+-- A question that was asked already is not asked again by sending it again, and
+-- what a person has decided since the token was sealed stands.
+if A.token ~= '' and D['asked:' .. A.token] then return out('already_open', '', D.ticket) end
+if D.state == 'kept' and A.seq < tonumber(D.decidedSeq or '0') then return out('refused', 'TICKET_DECIDED_KEEP') end
+if D.state == 'approved' and A.seq < tonumber(D.decidedSeq or '0') then return out('refused', 'APPROVAL_PENDING') end
 if D.state == 'deleted' then return out('refused', 'ALREADY_DELETED') end
 if not step('open') then return out('refused', 'IN_FLIGHT') end
 set({ticket = A.ticket, approval = false, approvalTill = false, keep = false, keepUntil = false, hostname = A.hostname})
 redis.call('ZREM', KEPT, A.endpoint)
 redis.call('DEL', TICKET)
 redis.call('HSET', TICKET, 'id', A.ticket, 'endpoint', A.endpoint, 'hostname', A.hostname, 'state', 'open',
-  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', STORED)
+  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'opener', A.opener, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', STORED)
+if A.token ~= '' then set({['asked:' .. A.token] = '1'}) end
 redis.call('ZADD', OPEN, ms(NOW), A.endpoint)
 redis.call('ZADD', TICKETS, ms(NOW), A.ticket)
 return answer({outcome = 'opened', code = '', ticket = A.ticket, seq = audit(ENTRY)})

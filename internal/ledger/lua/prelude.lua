@@ -72,6 +72,7 @@ end
 local function fall()
   local level = tonumber(redis.call('HGET', META, 'level') or '0')
   redis.call('HSET', META, 'level', math.max(0, level - 1), 'clean', 0, 'lastBad', DAY)
+  redis.call('HDEL', META, 'lastOk') -- a day that was not counted yet is not clean any more
 end
 
 local function trip(why)

@@ -1,5 +1,7 @@
 -- The end of an intent. One that is not this token's is not touched.
-if D.state ~= 'deleting' or D.intentToken ~= A.token then return answer({}) end
+-- But one that was called failed and is gone after all is put right.
+local late = D.state == 'failed' and A.as == 'deleted' and D.lastToken == A.token
+if not late and (D.state ~= 'deleting' or D.intentToken ~= A.token) then return answer({}) end
 
 local function spent(outcome)
   set({['spent:' .. A.token] = cjson.encode({outcome = outcome, at = NOW, text = A.text})})
@@ -18,7 +20,8 @@ if A.as == 'deleted' then
   set({deletedAt = ms(NOW), restoreBy = ms(A.restoreBy), approval = false, approvalTill = false, vfails = false, vfailAt = false})
   redis.call('ZADD', DELETED, ms(NOW), A.endpoint)
   redis.call('HDEL', FAILURES, 'delete:' .. A.endpoint, 'verify:' .. A.endpoint)
-  redis.call('HSET', META, 'failRow', 0, 'lastOk', DAY)
+  redis.call('HSET', META, 'failRow', 0)
+  if tonumber(redis.call('HGET', META, 'lastBad') or '-1') ~= DAY then redis.call('HSET', META, 'lastOk', DAY) end
 elseif A.as == 'failed' then
   over('fail', 'failed')
   set({approval = false, approvalTill = false})
