@@ -143,7 +143,9 @@ func reviewHonest(path, what string) bool {
 	gone := what == "absent" || what == "null"
 	switch path {
 	case "health", "isolation", "online", "cloned":
-		return gone || what == "false"
+		return gone || what == "false" || what == "{}" // an empty one is not given
+	case "registeredAt": // undocumented, and left out of most records
+		return gone || what == `""`
 	case "os.isServer":
 		return what == "false"
 	case "os.name", "group.name":

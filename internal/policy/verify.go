@@ -45,8 +45,14 @@ func (v Verification) identity(f Facts, p Params, now time.Time) Verification {
 	if m := hostnameMismatch(f, p, now); named && m.kind == hit {
 		return v.is("mismatch", HostnameMismatch, Manual, m)
 	}
+	if slices.ContainsFunc(otherNames(f), func(h Field[string]) bool { return h.State == Unreadable }) {
+		return v.is("unverified", InputInvalid, Manual, hits("A host name of the event can't be read."))
+	}
 	if failed := verifyFailed(f, p, now); failed.kind == hit {
 		return v.is("unverified", VerifyFailed, Skip, failed)
+	}
+	if slices.ContainsFunc(otherNames(f), func(h Field[string]) bool { return h.State == Unreadable }) {
+		return v.is("unverified", InputInvalid, Manual, hits("A host name of the event can't be read, so it can't be compared."))
 	}
 	return v.use(f, p, now)
 }

@@ -134,15 +134,23 @@ func (r *reader) health(d *policy.Device) {
 		d.HealthOverall.State, d.HealthThreats.State = state, state
 		return
 	}
+	known, strange := false, false
 	for name := range r.members() {
 		switch string(name) {
 		case "overall":
-			d.HealthOverall = read(r, word)
+			d.HealthOverall, known = read(r, word), true
 		case "threats":
-			d.HealthThreats = r.threats()
+			d.HealthThreats, known = r.threats(), true
+		case "services":
+			known = true
+			r.skip()
 		default:
+			strange = true
 			r.skip()
 		}
+	}
+	if strange && !known { // a block of another shape
+		d.HealthOverall.State = policy.Unreadable
 	}
 }
 

@@ -116,8 +116,8 @@ func oid(s string) bool {
 func joined(dn policy.DN) bool {
 	domain := false
 	for _, rdn := range dn {
-		dc := strings.HasPrefix(rdn[0], "dc=")
-		if domain && !dc {
+		label, dc := strings.CutPrefix(rdn[0], "dc=")
+		if domain && !dc || dc && strings.ContainsAny(label, "|;,= \t") {
 			return true
 		}
 		domain = dc

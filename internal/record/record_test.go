@@ -91,7 +91,8 @@ func TestAFullRecordIsReadWhole(t *testing.T) {
 			"Workstations", "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", "Workstations", "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35",
 			"EU", "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b",
 		},
-		Tamper: policy.Is(true),
+		GroupsWhole: true,
+		Tamper:      policy.Is(true),
 	}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Error(diff)

@@ -141,7 +141,7 @@ func rfc3339(s string) (time.Time, bool) {
 
 // zoned reports a signed offset of the given shape.
 func zoned(s, shape string) bool {
-	return s != "" && (s[0] == '+' || s[0] == '-') && shaped(s[1:], shape)
+	return s != "" && (s[0] == '+' || s[0] == '-') && shaped(s[1:], shape) && s[1:3] <= "14"
 }
 
 // shaped reports whether s has a digit for each 0 of shape, and else the same

@@ -5,7 +5,11 @@ end
 if D.state == 'ticket_open' then return out('already_open', '', D.ticket) end
 -- A question that was asked already is not asked again by sending it again, and
 -- what a person has decided since the token was sealed stands.
-if A.token ~= '' and D['asked:' .. A.token] then return out('already_open', '', D.ticket) end
+if A.token ~= '' and D['asked:' .. A.token] then
+  if A.ticket == D.ticket then return out('already_open', '', D.ticket) end
+  local code = ({kept = 'TICKET_DECIDED_KEEP', approved = 'APPROVAL_PENDING', deleted = 'ALREADY_DELETED', deleting = 'IN_FLIGHT'})[D.state]
+  return out('refused', code or 'TICKET_UNDECIDED')
+end
 if D.state == 'kept' and A.seq < tonumber(D.decidedSeq or '0') then return out('refused', 'TICKET_DECIDED_KEEP') end
 if D.state == 'approved' and A.seq < tonumber(D.decidedSeq or '0') then return out('refused', 'APPROVAL_PENDING') end
 if D.state == 'deleted' then return out('refused', 'ALREADY_DELETED') end
