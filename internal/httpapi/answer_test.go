@@ -133,6 +133,7 @@ func TestTheRequestIDIsEchoedOrMade(t *testing.T) {
 
 func TestErrorsBecomeWhatTheTableSays(t *testing.T) {
 	secret := "redis://user:hunter2@redis.example.test"
+	e := newEdge(t)
 	for _, c := range []struct {
 		name   string
 		err    error
@@ -151,7 +152,7 @@ func TestErrorsBecomeWhatTheTableSays(t *testing.T) {
 		{"anything else", errors.New(secret), 500, "internal", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := newEdge(t)
+			e.log.Reset()
 			e.books.err = c.err
 			w := e.send(t, "GET", "/v1/tickets/1", "")
 			wantError(t, w, c.status, c.code)

@@ -77,6 +77,7 @@ func TestAnEmptyListIsAList(t *testing.T) {
 func TestQueriesReachTheBooks(t *testing.T) {
 	six := time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
 	dev := action.Ref{TenantID: tenantID, EndpointID: endpointID}
+	e := newEdge(t)
 	for path, want := range map[string][]any{
 		"/v1/exclusions": {"", time.Time{}},
 		"/v1/exclusions?kind=kept&since=2026-11-20T06:00:00Z":       {"kept", six},
@@ -92,7 +93,7 @@ func TestQueriesReachTheBooks(t *testing.T) {
 		"/v1/devices/" + strings.ToUpper(endpointID) + "?tenantId=%7B" + strings.ToUpper(tenantID) + "%7D": {dev},
 		"/v1/audit?since=1795154400&endpointId=" + endpointID:                                              {six, "", endpointID},
 	} {
-		e := newEdge(t)
+		e.books.asked = nil
 		e.send(t, "GET", path, "")
 		if diff := cmp.Diff(want, e.books.asked); diff != "" {
 			t.Errorf("%s: %s", path, diff)
@@ -159,19 +160,19 @@ func TestCellsAreHarmless(t *testing.T) {
 }
 
 func TestAListThatFailsMidwayDoesNotLookComplete(t *testing.T) {
+	e := newEdge(t)
+	server := httptest.NewServer(e)
+	defer server.Close()
 	for _, path := range []string{"/v1/exclusions", "/v1/exclusions?format=ndjson", "/v1/exclusions?format=csv", "/v1/tickets", "/v1/failures", "/v1/audit"} {
 		for _, rows := range []int{1, flushRows, 5000} {
 			t.Run(fmt.Sprintf("%s after %d rows", path, rows), func(t *testing.T) {
-				e := newEdge(t)
+				*e.books = fakeBooks{err: errors.New("the store went away")}
 				for range rows {
 					e.books.exclusions = append(e.books.exclusions, someExclusions()[0])
 					e.books.tickets = append(e.books.tickets, action.Ticket{TicketID: "1", OpenedAt: theTime()})
 					e.books.failures = append(e.books.failures, action.Failure{Text: "x"})
 					e.books.audit = append(e.books.audit, []byte(`{"seq":1}`))
 				}
-				e.books.err = errors.New("the store went away")
-				server := httptest.NewServer(e)
-				defer server.Close()
 				req, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+path, nil)
 				if err != nil {
 					t.Fatal(err)
@@ -191,8 +192,8 @@ func TestAListThatFailsMidwayDoesNotLookComplete(t *testing.T) {
 }
 
 func TestAListThatFailsAtOnceIsAnError(t *testing.T) {
+	e := newEdge(t)
 	for _, path := range []string{"/v1/exclusions", "/v1/exclusions?format=csv", "/v1/tickets", "/v1/failures", "/v1/audit", "/v1/devices?hostname=a"} {
-		e := newEdge(t)
 		e.books.err = fmt.Errorf("x: %w", action.ErrState)
 		w := e.send(t, "GET", path, "")
 		wantError(t, w, 503, "state_unavailable")

@@ -208,9 +208,9 @@ func (d Directory) build() (int, bool) {
 }
 
 // siblings are the other devices of the same name; itself reports whether the
-// event's device was among them.
+// device was among them.
 func (f Facts) siblings() (others []Device, itself bool) {
-	id := f.Event.Central.ID
+	id := f.Live.Device.ID
 	for _, d := range f.Live.SameNamed {
 		if id.Known() && d.ID == id {
 			itself = true
