@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -34,6 +35,9 @@ func asJSON(spec []byte, convert func(*openapi3.T) (any, error)) ([]byte, error)
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
 		return nil, fmt.Errorf("spec: %w", err)
+	}
+	if doc.Info == nil || doc.Paths == nil || doc.Components == nil { // the conversion takes them for granted
+		return nil, errors.New("spec: info, paths and components are needed")
 	}
 	out, err := convert(doc)
 	if err != nil {

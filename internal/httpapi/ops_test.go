@@ -49,7 +49,7 @@ func TestMeTellsTheKeyAndTheSetUp(t *testing.T) {
 }
 
 func TestDocumentsAreServed(t *testing.T) {
-	e := newEdge(t)
+	e := newEdge(t, func(c *Config) { c.Spec = rollcall.OpenAPI() })
 	noKey := header("Authorization", "")
 	w := e.send(t, "GET", "/openapi.yaml", "", noKey)
 	if w.Body.String() != string(rollcall.OpenAPI()) || w.Header().Get("Content-Type") != "application/yaml" {
@@ -209,7 +209,8 @@ func TestNewRefusesWhatCanNotWork(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no runner": func(c *Config) { c.Runner = nil }, "no books": func(c *Config) { c.Books = nil },
 		"no keys": func(c *Config) { c.Keys = nil }, "no readiness": func(c *Config) { c.Ready = nil },
-		"no rate": func(c *Config) { c.KeyRate = 0 }, "no spec": func(c *Config) { c.Spec = []byte("{") },
+		"no rate": func(c *Config) { c.KeyRate = 0 }, "no spec": func(c *Config) { c.Spec = nil }, "a broken spec": func(c *Config) { c.Spec = []byte("{") },
+		"a spec without parts": func(c *Config) { c.Spec = []byte("openapi: 3.0.3") },
 	} {
 		cfg := Config{
 			Runner: &action.Runner{}, Books: &fakeBooks{}, Keys: func() *Keys { return nil }, KeyRate: 1, Spec: rollcall.OpenAPI(),
