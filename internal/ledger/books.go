@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,9 +14,6 @@ import (
 
 	"rollcall/internal/action"
 )
-
-// pageSize is how many rows are read at a time, so that no reply is unbounded.
-const pageSize = 500
 
 // tenantIDs lists every tenant, in a fixed order.
 func (s *Store) tenantIDs(ctx context.Context) ([]string, error) {
@@ -50,28 +46,22 @@ func (s *Store) Exclusions(ctx context.Context, kind string, since time.Time) it
 
 // excluded yields one set of one tenant; false ends the iteration.
 func (s *Store) excluded(ctx context.Context, tenant, kind, key string, since time.Time, yield func(action.Exclusion, error) bool) bool {
-	from := "-inf"
-	if !since.IsZero() {
-		from = strconv.FormatInt(since.UnixMilli(), 10)
-	}
-	for offset := int64(0); ; offset += pageSize {
-		rows, err := s.rdb.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: offset, Count: pageSize}).Result()
-		if err != nil {
-			return yield(action.Exclusion{}, away(err))
+	for rows, err := range s.pages(ctx, key, since) {
+		var page []action.Exclusion
+		if err == nil {
+			page, err = s.exclusionPage(ctx, tenant, kind, rows)
 		}
-		page, err := s.exclusionPage(ctx, tenant, kind, rows)
 		if err != nil {
-			return yield(action.Exclusion{}, err)
+			yield(action.Exclusion{}, err)
+			return false
 		}
 		for _, x := range page {
 			if !yield(x, nil) {
 				return false
 			}
 		}
-		if len(rows) < pageSize {
-			return true
-		}
 	}
+	return true
 }
 
 // exclusionPage reads what else is known of a page of devices.
@@ -118,22 +108,43 @@ func (s *Store) TicketLog(ctx context.Context, state string) iter.Seq2[action.Ti
 			return
 		}
 		for _, t := range tenants {
-			ids, err := s.rdb.ZRange(ctx, tenantKey(t, "tickets"), 0, -1).Result()
-			if err != nil {
-				yield(action.Ticket{}, away(err))
-				return
-			}
-			for _, id := range ids {
-				ticket, err := s.ticket(ctx, t, id)
-				if errors.Is(err, action.ErrNotFound) || (err == nil && state != "" && ticket.State != state) {
-					continue
+			for rows, err := range s.pages(ctx, tenantKey(t, "tickets"), time.Time{}) {
+				var page []action.Ticket
+				if err == nil {
+					page, err = s.ticketPage(ctx, t, state, rows)
 				}
-				if !yield(ticket, err) || err != nil {
+				if err != nil {
+					yield(action.Ticket{}, err)
 					return
+				}
+				for _, ticket := range page {
+					if !yield(ticket, nil) {
+						return
+					}
 				}
 			}
 		}
 	}
+}
+
+// ticketPage reads a page of tickets, those of one state where one is given.
+func (s *Store) ticketPage(ctx context.Context, tenant, state string, rows []redis.Z) ([]action.Ticket, error) {
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(rows))
+	for i, z := range rows {
+		cmds[i] = pipe.HGetAll(ctx, ticketKey(tenant, fmt.Sprint(z.Member)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, away(err)
+	}
+	var out []action.Ticket
+	for _, c := range cmds {
+		t, err := ticketOf(tenant, c.Val())
+		if err == nil && (state == "" || t.State == state) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
 }
 
 // Failures implements action.Books.
@@ -260,31 +271,46 @@ func (s *Store) Decisions(ctx context.Context, since time.Time) iter.Seq2[[]byte
 			return
 		}
 		for _, t := range tenants {
-			rows, err := s.rdb.ZRangeByScoreWithScores(ctx, tenantKey(t, "decided"), &redis.ZRangeBy{
-				Min: strconv.FormatInt(max(since.UnixMilli(), 0), 10), Max: "+inf",
-			}).Result()
-			if err != nil {
-				yield(nil, away(err))
-				return
-			}
-			for _, z := range rows {
-				line, err := s.decision(ctx, t, fmt.Sprint(z.Member), int64(z.Score))
-				if !yield(line, err) || err != nil {
+			for rows, err := range s.pages(ctx, tenantKey(t, "decided"), since) {
+				var page [][]byte
+				if err == nil {
+					page, err = s.decisionPage(ctx, t, rows)
+				}
+				if err != nil {
+					yield(nil, err)
 					return
+				}
+				for _, line := range page {
+					if !yield(line, nil) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
-// decision reads one device's latest decision.
-func (s *Store) decision(ctx context.Context, tenant, endpoint string, ms int64) ([]byte, error) {
-	raw, err := s.rdb.HGet(ctx, tenantKey(tenant, "decisions"), endpoint).Result()
+// decisionPage reads the latest decisions of a page of devices.
+func (s *Store) decisionPage(ctx context.Context, tenant string, rows []redis.Z) ([][]byte, error) {
+	fields := make([]string, len(rows))
+	for i, z := range rows {
+		fields[i] = fmt.Sprint(z.Member)
+	}
+	all, err := s.rdb.HMGet(ctx, tenantKey(tenant, "decisions"), fields...).Result()
 	if err != nil {
 		return nil, away(err)
 	}
-	head := fmt.Sprintf(`{"tenantId":%q,"endpointId":%q,"at":%q,`, tenant, endpoint, time.UnixMilli(ms).UTC().Format(time.RFC3339))
-	return append([]byte(head), raw[1:]...), nil
+	var out [][]byte
+	for i, v := range all {
+		raw, _ := v.(string)
+		if len(raw) < 2 {
+			continue // aged out meanwhile
+		}
+		when := time.UnixMilli(int64(rows[i].Score)).UTC().Format(time.RFC3339)
+		head := fmt.Sprintf(`{"tenantId":%q,"endpointId":%q,"at":%q,`, tenant, fields[i], when)
+		out = append(out, append([]byte(head), raw[1:]...))
+	}
+	return out, nil
 }
 
 // DeviceRecord implements action.Books.
@@ -297,20 +323,20 @@ func (s *Store) DeviceRecord(ctx context.Context, dev action.Ref) (action.Device
 	all := pipe.HGetAll(ctx, tenantKey(dev.TenantID, "failures"))
 	decision := pipe.HGet(ctx, tenantKey(dev.TenantID, "decisions"), dev.EndpointID)
 	record := pipe.HGet(ctx, tenantKey(dev.TenantID, "records"), dev.EndpointID)
-	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "ticket", "restoreBy", "state")
+	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "restoreBy", "state")
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return action.DeviceRecord{}, away(err)
 	}
 	out := action.DeviceRecord{TenantID: dev.TenantID, EndpointID: dev.EndpointID, Hostname: st.Hostname, State: st.State, Failures: []action.Failure{}}
-	v := make([]string, 3)
+	v := make([]string, 2)
 	for i, x := range device.Val() {
 		v[i], _ = x.(string)
 	}
-	if st.Hostname == "" && v[2] == "" && decision.Val() == "" {
+	if st.Hostname == "" && v[1] == "" && decision.Val() == "" {
 		return action.DeviceRecord{}, action.ErrNotFound
 	}
-	out.TicketID = v[0]
-	if by := at(v[1]); !by.IsZero() {
+	out.TicketID = st.OpenTicket
+	if by := at(v[0]); !by.IsZero() {
 		out.RestoreBy = &by
 	}
 	if !st.DeletedAt.IsZero() {

@@ -293,6 +293,7 @@ func TestTheRampClimbsAfterCleanDaysAndFallsAtOnce(t *testing.T) {
 			t.Fatalf("deletes a day = %v, want %v", got, want)
 		}
 		in := intent("bad")
+		in.Limits.PerDay = []int{1, 2, 3}
 		r.begin(t, in)
 		r.settle(t, "bad", action.SettleFailed)
 		r.pass(24*time.Hour + time.Minute)

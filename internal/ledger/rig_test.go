@@ -48,14 +48,14 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 
 // realRedis starts a redis-server on a socket of its own; a machine without one
 // fails the test.
-func realRedis(tb testing.TB) string {
+func realRedis(tb testing.TB, more ...string) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "ledger") // short: a socket's path may not be long
 	if err != nil {
 		tb.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
+	cmd := exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir}, more...)...)
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("redis-server: %v", err)
 	}

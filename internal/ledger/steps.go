@@ -37,8 +37,10 @@ func (s *Store) Standing(ctx context.Context, dev action.Ref, tokenID string) (a
 	if st.Installation == "" {
 		st.Unverified = "it has no mark: it was flushed, or is not rollcall's"
 	}
-	if st.Paused = m["paused"]; st.Paused == "" {
-		st.Paused = pause.Val()
+	if why, on := m["paused"]; on {
+		st.Paused = reasonOf(why)
+	} else if pause.Err() == nil {
+		st.Paused = reasonOf(pause.Val())
 	}
 	st.InFlight = st.Intent != nil || lease.Val() > 0
 	return st, nil
@@ -59,8 +61,14 @@ func read(d map[string]string, now time.Time, tokenID string) action.Standing {
 	case StateTicket:
 		st.OpenTicket = d["ticket"]
 	case StateApproved:
-		if now.Before(at(d["approvalTill"])) {
-			st.ApprovalID = d["approval"]
+		if !now.Before(at(d["approvalTill"])) {
+			st.State = StateNone
+			break
+		}
+		st.ApprovalID = d["approval"]
+	case StateKept:
+		if !now.Before(at(d["keepUntil"])) {
+			st.State = StateLapsed
 		}
 	case StateDeleting:
 		st.Intent = &action.IntentState{
@@ -134,27 +142,47 @@ func (s *Store) Release(ctx context.Context, dev action.Ref, owner string) error
 
 // Paused implements action.Deletes.
 func (s *Store) Paused(ctx context.Context, tenantID string) (string, error) {
+	_, paused, err := s.gate(ctx, tenantID)
+	return paused, err
+}
+
+// gate reads, in one round trip, what lies in other slots than the tenant and
+// may bar a delete all the same: the mark, and why deletes are paused, globally
+// or for the tenant. Each is empty where there is none.
+func (s *Store) gate(ctx context.Context, tenantID string) (string, string, error) {
 	pipe := s.rdb.Pipeline()
+	id := pipe.Get(ctx, keyMark)
 	global := pipe.HGet(ctx, keyPause, "paused")
 	tenant := pipe.HGet(ctx, metaKey(tenantID), "paused")
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return "", away(err)
+		return "", "", away(err)
 	}
-	for _, c := range []*redis.StringCmd{global, tenant} {
+	for _, c := range []*redis.StringCmd{id, global, tenant} {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return "", "", away(err)
+		}
+	}
+	paused := ""
+	for _, c := range []*redis.StringCmd{tenant, global} {
 		if c.Err() == nil {
-			return c.Val(), nil
-		}
-		if !errors.Is(c.Err(), redis.Nil) {
-			return "", away(c.Err())
+			paused = reasonOf(c.Val())
 		}
 	}
-	return "", nil
+	return id.Val(), paused, nil
+}
+
+// reasonOf is why a switch that is on is on: never empty, which would read as off.
+func reasonOf(why string) string {
+	if why == "" {
+		return "paused"
+	}
+	return why
 }
 
 // Begin implements action.Deletes. The global switch and the mark lie in other
 // slots than the tenant, so they are read right before the script.
 func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, error) {
-	id, err := s.Mark(ctx)
+	id, paused, err := s.gate(ctx, in.Dev.TenantID)
 	if err != nil {
 		return action.Begun{}, err
 	}
@@ -163,10 +191,6 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 	}
 	if in.Installation != "" && id != in.Installation {
 		return action.Begun{Code: policy.TokenExpired, Text: "The token was sealed for another installation of the store."}, nil
-	}
-	paused, err := s.Paused(ctx, in.Dev.TenantID)
-	if err != nil {
-		return action.Begun{}, err
 	}
 	if paused != "" {
 		return action.Begun{Code: policy.KillSwitch, Text: "Deletes are paused: " + paused + ".", RetryAfter: 5 * time.Minute}, nil
@@ -203,7 +227,7 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 	} else {
 		t = &action.Trouble{Class: action.Ambiguous, Text: "The outcome of the DELETE is not known yet."}
 	}
-	if x.As == action.SettleDeleted {
+	if x.As == action.SettleDeleted && !x.RestoreBy.IsZero() {
 		more["restoreBy"] = x.RestoreBy.UTC().Format(time.RFC3339)
 	}
 	e, err := entry(x.Mark, more)
@@ -214,9 +238,13 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return action.Receipt{}, away(err)
 	}
+	restoreBy := int64(0)
+	if !x.RestoreBy.IsZero() {
+		restoreBy = x.RestoreBy.UnixMilli()
+	}
 	r, err := s.run(ctx, "settle", x.Dev, device, args{
 		"entry": e, "hostname": x.Hostname, "token": x.TokenID, "as": string(x.As), "failed": failed(t),
-		"text": t.Text, "restoreBy": x.RestoreBy.UnixMilli(),
+		"text": t.Text, "restoreBy": restoreBy,
 	})
 	if err != nil {
 		return action.Receipt{}, err

@@ -33,6 +33,7 @@ var (
 type Options struct {
 	URL     string        // redis://, rediss:// or unix://
 	Timeout time.Duration // of dialling, one read and one write; 2 s if zero
+	Keep    Retention     // how long what is over stays on record
 	// Offset is added to Redis's own time in everything that is stored or
 	// compared. Only tests set it, so that days can pass.
 	Offset func() time.Duration
@@ -44,6 +45,7 @@ type Store struct {
 	rdb     *redis.Client
 	offset  func() time.Duration
 	scripts map[string]*redis.Script
+	keep    Retention
 	tenants sync.Map // tenant ids that are in the set of tenants already
 }
 
@@ -62,7 +64,7 @@ func Open(_ context.Context, o Options) (*Store, error) {
 	opt.MaxRetries = -1              // or a write could be sent twice unseen
 	opt.DialerRetries = 1
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = timeout, timeout, timeout, timeout
-	s := &Store{rdb: redis.NewClient(opt), offset: o.Offset}
+	s := &Store{rdb: redis.NewClient(opt), offset: o.Offset, keep: o.Keep.orDefault()}
 	if s.offset == nil {
 		s.offset = func() time.Duration { return 0 }
 	}
@@ -76,7 +78,7 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack"} {
+	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age"} {
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
@@ -162,6 +164,16 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 	r := reply{installation: mark}
 	if err := json.Unmarshal([]byte(raw), &r); err != nil {
 		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
+	}
+	if r.Seq != 1 {
+		return r, nil
+	}
+	// A trail that begins: the store is new, or was flushed or set back since the
+	// tenant was enrolled, and has forgotten it; whoever goes through all tenants
+	// would pass it over.
+	s.tenants.Delete(dev.TenantID)
+	if err := s.enrol(ctx, dev.TenantID); err != nil {
+		return reply{}, err
 	}
 	return r, nil
 }

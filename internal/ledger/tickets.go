@@ -21,7 +21,8 @@ import (
 // record is written; a claim without a record is a fault half-way, which the next
 // call for the same or another device settles.
 func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.TicketStep, error) {
-	if free, err := s.claim(ctx, o.TicketID, o.Dev); err != nil || !free {
+	claimed, free, err := s.claim(ctx, o.TicketID, o.Dev)
+	if err != nil || !free {
 		return action.TicketStep{Outcome: "conflict"}, err
 	}
 	e, err := entry(o.Mark, map[string]any{"ticketId": o.TicketID, "openedBy": o.OpenedBy})
@@ -35,23 +36,32 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	r, err := s.run(ctx, "open", o.Dev, o.TicketID, args{
 		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
 		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "stored": string(o.Claims),
+		"claimed": claimed.UnixMilli(), "fresh": claimFresh.Milliseconds(),
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return action.TicketStep{}, err
+	case r.Outcome == "stale":
+		return action.TicketStep{}, away(errStale)
+	case r.Outcome == "conflict":
+		return action.TicketStep{Outcome: r.Outcome}, s.repoint(ctx, o.TicketID, o.Dev.TenantID)
 	}
 	return s.stepped(ctx, r, o.Dev.TenantID, r.Ticket)
 }
 
 // claimFresh is how long a claim without a record is another call's, that is at
-// work on it; later it is a fault half-way.
+// work on it; later it is a fault half-way, and its caller may no longer write.
 const claimFresh = 30 * time.Second
 
-// claim leads a ticket id to a device. It is not free while it leads to another
-// device that has a ticket of that id, or is about to.
-func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (bool, error) {
+// errStale is the claim of a caller that slept too long; the next call begins anew.
+var errStale = errors.New("the claim of the ticket id has run out")
+
+// claim leads a ticket id to a device and says since when. It is not free while
+// it leads to another device that has a ticket of that id, or is about to.
+func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (time.Time, bool, error) {
 	now, err := s.rdb.Time(ctx).Result()
 	if err != nil {
-		return false, away(err)
+		return time.Time{}, false, away(err)
 	}
 	now = now.Add(s.offset())
 	mine := dev.TenantID + "|" + dev.EndpointID + "|"
@@ -59,24 +69,41 @@ func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (boo
 	has, err := s.rdb.SetArgs(ctx, indexKey(ticketID), want, redis.SetArgs{Mode: "NX", Get: true}).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return true, nil
+		return now, true, nil
 	case err != nil:
-		return false, away(err)
-	case strings.HasPrefix(has, mine):
-		return true, nil
+		return time.Time{}, false, away(err)
 	}
 	tenant, endpoint, since := indexed(has)
-	t, err := s.ticket(ctx, tenant, ticketID)
-	switch {
-	case err != nil && !errors.Is(err, action.ErrNotFound):
-		return false, err
-	case err == nil && t.EndpointID == endpoint:
-		return false, nil // once a device's, always that device's
-	case now.Sub(since) < claimFresh:
-		return false, nil
+	if own := strings.HasPrefix(has, mine); own && now.Sub(since) < claimFresh/2 {
+		return since, true, nil
+	} else if !own {
+		t, err := s.ticket(ctx, tenant, ticketID)
+		switch {
+		case err != nil && !errors.Is(err, action.ErrNotFound):
+			return time.Time{}, false, err
+		case err == nil && t.EndpointID == endpoint, now.Sub(since) < claimFresh:
+			return time.Time{}, false, nil // once a device's, always that device's
+		}
 	}
 	took, err := s.scripts["retake"].Run(ctx, s.rdb, []string{indexKey(ticketID)}, has, want).Int()
-	return took == 1, away(err)
+	if err == nil && took == 0 {
+		err = errStale // another call was quicker
+	}
+	return now, err == nil, away(err)
+}
+
+// repoint leads a ticket id back to the device that has its record.
+func (s *Store) repoint(ctx context.Context, ticketID, tenantID string) error {
+	t, err := s.ticket(ctx, tenantID, ticketID)
+	if err != nil {
+		return err
+	}
+	has, err := s.rdb.Get(ctx, indexKey(ticketID)).Result()
+	if err != nil {
+		return away(err)
+	}
+	want := tenantID + "|" + t.EndpointID + "|" + strconv.FormatInt(t.OpenedAt.UnixMilli(), 10)
+	return away(s.scripts["retake"].Run(ctx, s.rdb, []string{indexKey(ticketID)}, has, want).Err())
 }
 
 // indexed reads an entry of the ticket index.
@@ -158,6 +185,11 @@ func (s *Store) ticket(ctx context.Context, tenantID, ticketID string) (action.T
 	if err != nil {
 		return action.Ticket{}, away(err)
 	}
+	return ticketOf(tenantID, h)
+}
+
+// ticketOf makes a ticket of its hash.
+func ticketOf(tenantID string, h map[string]string) (action.Ticket, error) {
 	if h["id"] == "" {
 		return action.Ticket{}, action.ErrNotFound
 	}

@@ -40,14 +40,14 @@ func foldRules(rules []ranked, f Facts, p Params, now time.Time) Decision {
 		case passed:
 		case silent:
 			silences = append(silences, said.by)
-		case unknown:
-			all = append(all, hitRule{Reason{r.code, Manual, r.why}, r, 0})
 		case hit:
 			if waived(f.Approval, r.code) {
 				d.Waived = append(d.Waived, r.code)
 				continue
 			}
 			all = append(all, hitRule{Reason{r.code, verdictOf(r.rule, said), said.text}, r, said.retry})
+		default: // unknown, or no answer that there is
+			all = append(all, hitRule{Reason{r.code, Manual, r.why}, r, 0})
 		}
 	}
 	if len(all) == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +45,15 @@ type toldReason struct {
 	Code    Code
 	Verdict string
 	Text    string
+}
+
+// compact writes lists of texts, and lists of these, on one line.
+func compact(b []byte) []byte {
+	list := regexp.MustCompile(`\[\s+(?:"[^"]*"|\[[^\n]*\])(?:,\s+(?:"[^"]*"|\[[^\n]*\]))*\s+\]`)
+	for range 3 {
+		b = list.ReplaceAllFunc(b, func(m []byte) []byte { return regexp.MustCompile(`\n\s*`).ReplaceAll(m, nil) })
+	}
+	return b
 }
 
 // word names a verdict.
@@ -123,7 +133,7 @@ func TestDecisionsOnRecord(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(path, append(b, '\n'), 0o600); err != nil {
+				if err := os.WriteFile(path, append(compact(b), '\n'), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -19,6 +19,9 @@ type folding func(string) string
 // The dotless i, the long s and the Kelvin sign stay themselves, so that no name
 // that is spelt with them passes for another.
 func fold(s string) string {
+	if ascii(s) {
+		return strings.ToLower(s)
+	}
 	return strings.Map(func(r rune) rune {
 		if lower := unicode.ToLower(r); unicode.ToUpper(lower) == r {
 			return lower
@@ -28,7 +31,17 @@ func fold(s string) string {
 }
 
 // loose also makes letters one that share a case in one direction only.
-func loose(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+func loose(s string) string {
+	if ascii(s) {
+		return strings.ToLower(s)
+	}
+	return strings.ToLower(strings.ToUpper(s))
+}
+
+// ascii reports whether s is made of letters that fold in one way only.
+func ascii(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
+}
 
 // below reports whether the name lies below suffix: by component and strictly, so
 // that the OU itself is not in it.
@@ -42,7 +55,12 @@ func (d DN) below(suffix DN, by folding) bool {
 // equal compares two names by component; the parts of a multi-valued RDN in any
 // order.
 func (d DN) equal(o DN, by folding) bool {
-	return slices.EqualFunc(d, o, func(a, b []string) bool { return slices.Equal(by.rdn(a), by.rdn(b)) })
+	return slices.EqualFunc(d, o, func(a, b []string) bool {
+		if len(a) == 1 && len(b) == 1 {
+			return by(a[0]) == by(b[0])
+		}
+		return slices.Equal(by.rdn(a), by.rdn(b))
+	})
 }
 
 // rdn is an RDN for comparing.
@@ -115,8 +133,7 @@ func truncated(a, b string) bool {
 // letter like any other. A glob that can't be read matches everything: those who
 // wrote it meant to protect something.
 func matches(glob, s string) bool {
-	slash := strings.NewReplacer("/", "\x00")
-	ok, err := path.Match(slash.Replace(loose(glob)), slash.Replace(loose(s)))
+	ok, err := path.Match(strings.ReplaceAll(loose(glob), "/", "\x00"), strings.ReplaceAll(loose(s), "/", "\x00"))
 	return err != nil || ok
 }
 

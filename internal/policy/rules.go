@@ -257,9 +257,5 @@ func TierOf(c Code) (tier int, ok bool) {
 // will, or a device that is another one or plays a protected role.
 func Waivable(c Code) bool {
 	tier, ok := TierOf(c)
-	switch c {
-	case TenantMismatch, HostnameMismatch, ProtectedRole:
-		return false
-	}
-	return ok && tier > 4
+	return ok && tier > 4 && c != TenantMismatch && c != HostnameMismatch && c != ProtectedRole
 }

@@ -41,7 +41,8 @@ func sourceRows() []row {
 		{"a status that is none", "", func(f *Facts, _ *Params) { f.Live.Status = 99 }, Skip, []Code{VerifyFailed}},
 		{"the search did not find the device itself", "", func(f *Facts, _ *Params) { f.Live.SameNamed = nil }, Skip, []Code{VerifyFailed}},
 		{"Central answered with another device", "", func(f *Facts, _ *Params) {
-			f.Live.Device.ID, f.Live.SameNamed[0].ID = Is(twinID), Is(twinID)
+			f.Live.Device.ID = Is(twinID)
+			f.Live.SameNamed = []Device{f.Live.Device}
 		}, Skip, []Code{VerifyFailed}},
 		{"Central's record has no id", "", func(f *Facts, _ *Params) { f.Live.Device.ID = Field[string]{} }, Skip, []Code{VerifyFailed, DuplicateStale}},
 		{"the third failure in a row", "verify-failed-manual", func(f *Facts, _ *Params) {

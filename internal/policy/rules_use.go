@@ -140,11 +140,9 @@ func ownerUnknown(f Facts, p Params, _ time.Time) finding {
 
 func serverRule(f Facts, p Params, _ time.Time) finding {
 	switch {
-	case !p.Manual.Servers:
-		return pass()
-	case f.server():
+	case p.Manual.Servers && f.server():
 		return hits("The device is a server.")
-	case f.serverUnsaid():
+	case f.serverUnsaid(): // also where servers may pass: nobody knows what else is another's
 		return hits("Central does not say whether the device is a server.")
 	}
 	return pass()

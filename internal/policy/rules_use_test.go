@@ -103,11 +103,11 @@ func timeRows() []row {
 		{"perhaps a server, silent for 60 days", "", func(f *Facts, p *Params) {
 			seen(60, 60)(f, p)
 			p.Manual.Servers, f.Live.Device.IsServer = false, Field[bool]{}
-		}, Skip, notYet},
+		}, Skip, []Code{NotInactiveLongEnough, Server}},
 		{"perhaps a server, silent for 90 days", "", func(f *Facts, p *Params) {
 			seen(90, 90)(f, p)
 			p.Manual.Servers, f.Live.Device.IsServer = false, Field[bool]{}
-		}, Delete, nil},
+		}, Manual, []Code{Server}},
 		{"servers may not need less than computers", "", func(f *Facts, p *Params) {
 			server(f, p)
 			seen(29, 29)(f, p)

@@ -28,6 +28,7 @@ if M.circuit then return no('CIRCUIT_OPEN', 'The circuit is open: ' .. M.circuit
 -- The ramp: a day that is over counts as clean if something was deleted on it
 -- and nothing went wrong.
 local level, clean = tonumber(M.level or '0'), tonumber(M.clean or '0')
+redis.call('HSET', META, 'top', #A.perDay - 1)
 if M.lastOk and tonumber(M.lastOk) < DAY then
   clean = clean + 1
   if clean >= A.cleanDays then level, clean = math.min(level + 1, #A.perDay - 1), 0 end

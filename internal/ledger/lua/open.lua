@@ -2,6 +2,12 @@
 local function out(outcome, code, ticket)
   return answer({outcome = outcome, code = code or '', ticket = ticket or ''})
 end
+-- The claim of the id is good for a while only, after which another may take it
+-- over: a caller that slept longer must not write. And a record that is another
+-- device's is never written over.
+local T = hash(TICKET)
+if T.id and T.endpoint ~= A.endpoint then return out('conflict') end
+if not T.id and NOW - A.claimed >= A.fresh then return out('stale') end
 if D.state == 'ticket_open' then return out('already_open', '', D.ticket) end
 -- A question that was asked already is not asked again by sending it again, and
 -- what a person has decided since the token was sealed stands.

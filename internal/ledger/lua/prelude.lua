@@ -69,8 +69,11 @@ local function failure(field, f)
   redis.call('HSET', FAILURES, field, cjson.encode(r))
 end
 
+-- fall takes the ramp down a level, from one that the policy still has: a list
+-- that was made shorter must not soften the fall.
 local function fall()
   local level = tonumber(redis.call('HGET', META, 'level') or '0')
+  level = math.min(level, tonumber(redis.call('HGET', META, 'top') or level))
   redis.call('HSET', META, 'level', math.max(0, level - 1), 'clean', 0, 'lastBad', DAY)
   redis.call('HDEL', META, 'lastOk') -- a day that was not counted yet is not clean any more
 end

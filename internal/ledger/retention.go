@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/action"
+)
+
+// Retention is how long what is over stays on record; zero means the default.
+// What still bears on a decision never ages out: open tickets, the state of a
+// device, intents and the audit trail.
+type Retention struct {
+	Tickets   time.Duration // closed ones, since they were closed; 400 days
+	Decisions time.Duration // the latest of a device; 90 days
+	Deleted   time.Duration // the exclusion set, and Central's record; 400 days
+}
+
+// orDefault fills in what is not set.
+func (r Retention) orDefault() Retention {
+	const day = 24 * time.Hour
+	for _, x := range []struct {
+		of   *time.Duration
+		days time.Duration
+	}{{&r.Tickets, 400}, {&r.Decisions, 90}, {&r.Deleted, 400}} {
+		if *x.of <= 0 {
+			*x.of = x.days * day
+		}
+	}
+	return r
+}
+
+// agePiece is how much one script takes away, so that none holds Redis up.
+const agePiece = 200
+
+// Age takes away what has outlived its retention, for all tenants. It is safe to
+// run in every replica at once, and to break off: the next run goes on.
+func (s *Store) Age(ctx context.Context) error {
+	tenants, err := s.tenantIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		if err := s.ageSets(ctx, t); err != nil {
+			return err
+		}
+		if err := s.ageTickets(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ageSets ages decisions and the deleted set, a piece at a time.
+func (s *Store) ageSets(ctx context.Context, tenant string) error {
+	for {
+		r, err := s.run(ctx, "age", action.Ref{TenantID: tenant}, "", args{
+			"entry": "", "decisions": s.keep.Decisions.Milliseconds(), "deleted": s.keep.Deleted.Milliseconds(), "piece": agePiece,
+		})
+		if err != nil || r.Gone < agePiece {
+			return err
+		}
+	}
+}
+
+// ageTickets ages closed tickets. The record goes first: an index that leads
+// nowhere heals by itself, a record that nothing leads to does not.
+func (s *Store) ageTickets(ctx context.Context, tenant string) error {
+	now, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return away(err)
+	}
+	before := now.Add(s.offset()).Add(-s.keep.Tickets)
+	for rows, err := range s.pages(ctx, tenantKey(tenant, "tickets"), time.Time{}) {
+		if err != nil {
+			return err
+		}
+		page, err := s.ticketPage(ctx, tenant, "closed", rows)
+		if err != nil {
+			return err
+		}
+		for _, t := range page {
+			if t.ClosedAt.After(before) {
+				continue
+			}
+			if err := s.forget(ctx, t); err != nil {
+				return err
+			}
+		}
+		if rows[len(rows)-1].Score > float64(before.UnixMilli()) {
+			return nil // opened after that, so closed after that
+		}
+	}
+	return nil
+}
+
+// forget takes one closed ticket away, unless the device's state still rests on it.
+func (s *Store) forget(ctx context.Context, t action.Ticket) error {
+	r, err := s.run(ctx, "forget", t.Dev(), t.TicketID, args{"entry": "", "ticket": t.TicketID, "age": s.keep.Tickets.Milliseconds()})
+	if err != nil || r.Gone == 0 {
+		return err
+	}
+	has, err := s.rdb.Get(ctx, indexKey(t.TicketID)).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return away(err)
+	}
+	if tenant, endpoint, _ := indexed(has); tenant != t.TenantID || endpoint != t.EndpointID {
+		return nil
+	}
+	return away(s.scripts["release"].Run(ctx, s.rdb, []string{indexKey(t.TicketID)}, has).Err())
+}
