@@ -82,6 +82,9 @@ func (res Result) ticketed(step TicketStep) (Result, error) {
 	res.end(step.Outcome)
 	res.Deleted = known(step.Code == policy.AlreadyDeleted)
 	res.Next = "stop"
+	if step.Outcome == "not_found" { // the word is verify-live's too, of a device
+		res.Summary = "No ticket of this id was ever opened."
+	}
 	return res, nil
 }
 
