@@ -143,7 +143,7 @@ func (d *deletion) read(ctx context.Context) error {
 // device, or of this token's one DELETE.
 func (d *deletion) settledBefore(ctx context.Context) (bool, error) {
 	if d.st.Intent != nil {
-		st, err := d.r.settled(ctx, d.c.Dev, d.mode, d.st)
+		st, err := d.r.settled(ctx, d.c.Dev, d.mode, d.st, d.c)
 		if err != nil {
 			return true, err
 		}

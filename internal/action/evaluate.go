@@ -28,7 +28,7 @@ func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	if st, err = r.settled(ctx, dev, mode, st); err != nil {
+	if st, err = r.settled(ctx, dev, mode, st, evidence); err != nil {
 		return Result{}, err
 	}
 	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false

@@ -225,7 +225,7 @@ const (
 // Settlement ends (or keeps) an intent.
 type Settlement struct {
 	Mark
-	Owner     string // of the lease; empty for the reconciler
+	Owner     string // of the lease under which the intent was written; only it may settle as unsent
 	TokenID   string // of the intent; a settlement for another intent changes nothing
 	As        SettleAs
 	Trouble   *Trouble

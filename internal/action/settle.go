@@ -8,9 +8,9 @@ import (
 )
 
 // settled settles an intent whose time has come, by reading the device, and
-// returns the record as it stands then. An intent that can't be settled yet
-// stays.
-func (r *Runner) settled(ctx context.Context, dev Ref, mode string, st Standing) (Standing, error) {
+// returns the record as it stands then, for the caller's token c. An intent that
+// can't be settled yet stays.
+func (r *Runner) settled(ctx context.Context, dev Ref, mode string, st Standing, c claims) (Standing, error) {
 	if st.Intent == nil {
 		return st, nil
 	}
@@ -18,7 +18,7 @@ func (r *Runner) settled(ctx context.Context, dev Ref, mode string, st Standing)
 	if err != nil || !done {
 		return st, err
 	}
-	return r.standing(ctx, dev, mode, claims{ID: st.Intent.TokenID})
+	return r.standing(ctx, dev, mode, c)
 }
 
 // settleByReading reads the device and ends its intent if that tells how: gone

@@ -346,3 +346,20 @@ func TestRedisAwayMeans503AndNothingDeleted(t *testing.T) {
 		t.Errorf("%d DELETEs", n)
 	}
 }
+
+// What became of one token's DELETE says nothing of another token.
+func TestAnotherTokensDeleteIsNotTakenForThisOnes(t *testing.T) {
+	s := newSystem(t, setup{})
+	first, second := s.eligible(), s.eligible()
+	s.sim.Fault(centralsim.Fault{Method: http.MethodDelete, Path: "/endpoint/", Status: 500})
+	if a := s.remove(first); a.is("outcome") != "pending" {
+		t.Fatalf("the first: %v", a)
+	}
+	s.pass(time.Minute)
+	if a := s.remove(second); a.is("outcome") != "deleted" {
+		t.Errorf("the second, once the first has failed: %s %s %s", a.is("outcome"), a.is("reasonCode"), a.is("reasonsText"))
+	}
+	if a := s.remove(first); a.is("outcome") != "already_deleted" {
+		t.Errorf("the first again: %v", a)
+	}
+}

@@ -409,3 +409,24 @@ func TestAnOutageStandsOncePerTenantAndCountsForNoDevice(t *testing.T) {
 		}
 	})
 }
+
+// A process that stood still may wake up and take back what it believes to be
+// its own intent, while another has begun with the same token.
+func TestAnIntentIsTakenBackOnlyByWhoWroteIt(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		r.into(t, ledger.StateDeleting)
+		unsend := func(owner string) string {
+			t.Helper()
+			if _, err := r.Settle(t.Context(), action.Settlement{Mark: mark("delete"), Owner: owner, TokenID: "token0", As: action.SettleUnsent}); err != nil {
+				t.Fatal(err)
+			}
+			return r.standing(t, "").State
+		}
+		if got := unsend("another"); got != ledger.StateDeleting {
+			t.Errorf("taken back by another: %s", got)
+		}
+		if got := unsend("me"); got != ledger.StateNone {
+			t.Errorf("taken back by its own: %s", got)
+		}
+	})
+}

@@ -132,7 +132,7 @@ func (r *rig) begin(tb testing.TB, in action.Intent) action.Begun {
 func (r *rig) settle(tb testing.TB, token string, as action.SettleAs) action.Receipt {
 	tb.Helper()
 	at, err := r.Settle(tb.Context(), action.Settlement{
-		Mark: mark("delete"), TokenID: token, As: as, RestoreBy: time.Now().Add(30 * 24 * time.Hour),
+		Mark: mark("delete"), Owner: "me", TokenID: token, As: as, RestoreBy: time.Now().Add(30 * 24 * time.Hour),
 	})
 	if err != nil {
 		tb.Fatal(err)

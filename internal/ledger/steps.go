@@ -243,7 +243,7 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 		restoreBy = x.RestoreBy.UnixMilli()
 	}
 	r, err := s.run(ctx, "settle", x.Dev, device, args{
-		"entry": e, "hostname": x.Hostname, "token": x.TokenID, "as": string(x.As), "failed": failed(t),
+		"entry": e, "hostname": x.Hostname, "token": x.TokenID, "owner": x.Owner, "as": string(x.As), "failed": failed(t),
 		"text": t.Text, "restoreBy": restoreBy,
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ local by = 'begin'
 if A.approval ~= '' then by = 'spend' end
 if not step(by) then return no('IN_FLIGHT', 'The state ' .. D.state .. ' allows no delete.', 15000) end
 set({
-  intentToken = A.token, lastToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
+  intentToken = A.token, intentOwner = A.owner, lastToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
   ['spent:' .. A.token] = cjson.encode({outcome = 'pending', at = NOW}),
 })
 if A.approval ~= '' and A.ticket ~= '' then redis.call('HSET', TICKET, 'approvalUsed', '1') end

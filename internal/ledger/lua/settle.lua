@@ -2,6 +2,9 @@
 -- But one that was called failed and is gone after all is put right.
 local late = D.state == 'failed' and A.as == 'deleted' and D.lastToken == A.token
 if not late and (D.state ~= 'deleting' or D.intentToken ~= A.token) then return answer({}) end
+-- That a DELETE never left is known only to the one who would have sent it: a
+-- process that slept must not say so of another's.
+if A.as == 'unsent' and D.intentOwner ~= A.owner then return answer({}) end
 
 local function spent(outcome)
   set({['spent:' .. A.token] = cjson.encode({outcome = outcome, at = NOW, text = A.text})})
@@ -10,7 +13,7 @@ end
 local function over(by, outcome)
   step(by)
   spent(outcome)
-  set({intentToken = false, intentApproval = false, intentAt = false, settleAfter = false})
+  set({intentToken = false, intentOwner = false, intentApproval = false, intentAt = false, settleAfter = false})
   redis.call('ZREM', INFLIGHT, A.endpoint)
 end
 
