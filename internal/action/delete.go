@@ -212,12 +212,7 @@ func (d *deletion) spent() {
 func (d *deletion) refuseStale() bool {
 	c, approved := d.c, d.c.TicketID != ""
 	switch {
-	case c.Installation != d.st.Installation:
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store.")
-	case c.Mode != d.mode:
-		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
-	case !d.r.now().Before(c.Till):
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was valid until "+stamp(c.Till)+".")
+	case d.outdated():
 	case !approved && c.Verdict != policy.Delete:
 		d.res.Reasons, d.res.Token = c.Reasons, d.token
 	default:
@@ -226,6 +221,22 @@ func (d *deletion) refuseStale() bool {
 	d.res.end("refused")
 	if !approved && c.Verdict == policy.Manual && d.res.NeedsReview {
 		d.res.Next = "ticket-open"
+	}
+	return true
+}
+
+// outdated reports, with the reason, that a token is of another installation or
+// mode, or too old.
+func (d *deletion) outdated() bool {
+	switch c := d.c; {
+	case c.Installation != d.st.Installation:
+		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store.")
+	case c.Mode != d.mode:
+		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
+	case !d.r.now().Before(c.Till):
+		d.res.because(policy.TokenExpired, policy.Skip, "The token was valid until "+stamp(c.Till)+".")
+	default:
+		return false
 	}
 	return true
 }

@@ -76,12 +76,12 @@ func (d *deletion) underLease(ctx context.Context) (Result, error) {
 			return d.unprepared(ctx, trouble)
 		}
 	}
-	clear, live, err := d.check(ctx)
+	clear, err := d.check(ctx)
 	if err != nil || !clear {
 		return d.res, err
 	}
 	handed = true
-	return d.send(ctx, ready, live)
+	return d.send(ctx, ready)
 }
 
 // release frees the lease; if that fails it runs out by itself.
@@ -139,7 +139,7 @@ func (d *deletion) deferFor(t *Trouble) {
 
 // check looks at the device once more and asks the policy in force. clear means
 // that nothing stands against the delete; else the answer is in d.res.
-func (d *deletion) check(ctx context.Context) (clear bool, live policy.Live, err error) {
+func (d *deletion) check(ctx context.Context) (clear bool, err error) {
 	p := d.rules.Params
 	live, trouble := d.r.look(ctx, d.c.Dev, p)
 	// The look took time: what was learnt meanwhile counts.
@@ -161,27 +161,26 @@ func (d *deletion) check(ctx context.Context) (clear bool, live policy.Live, err
 	case d.deferEarly():
 	case live.Status == policy.LiveNotFound:
 		d.res.because(policy.GoneElsewhere, policy.Skip, "Central no longer has the device, and it was not deleted by this service.")
-		n.Gone = true
 		d.res.end("gone")
 	case live.Status != policy.LiveFound && live.Status != policy.LiveForeignTenant:
 		d.unverified(live, trouble)
 	case policy.EvidenceDigest(live) != d.c.Digest:
 		d.res.Reasons = dec.Reasons
 		d.res.because(policy.EvidenceChanged, policy.Manual, "Central's record is not what it was when the token was sealed.")
-		return false, live, d.refuse(ctx, n, f, dec)
+		return false, d.refuse(ctx, n, f, dec)
 	case dec.Verdict != policy.Delete:
 		d.res.Reasons, d.res.RetryAfter = dec.Reasons, dec.RetryAfter
 		if defers(dec) {
 			d.res.end("deferred")
 			break
 		}
-		return false, live, d.refuse(ctx, n, f, dec)
+		return false, d.refuse(ctx, n, f, dec)
 	default:
 		d.res.Reasons = dec.Reasons
-		return true, live, nil
+		return true, nil
 	}
 	d.res, err = d.record(ctx, n)
-	return false, live, err
+	return false, err
 }
 
 // defers reports whether the reason is one of the service's state or sources,

@@ -24,7 +24,7 @@ func (r *Runner) settleAfter() time.Duration { return sendWindow + r.set.Central
 
 // send writes the intent, sends the one DELETE and reads back. In dry-run, and
 // outside the window, nothing is written but the answer.
-func (d *deletion) send(ctx context.Context, ready Prepared, live policy.Live) (Result, error) {
+func (d *deletion) send(ctx context.Context, ready Prepared) (Result, error) {
 	if done := d.notNow(); done {
 		d.release(ctx)
 		return d.record(ctx, Note{Verified: true})
@@ -76,7 +76,7 @@ func (d *deletion) intent(ready Prepared) Intent {
 	in := Intent{
 		Mark: d.res.mark(d.call), Owner: d.owner, TokenID: d.c.ID, TicketID: d.c.TicketID, Seq: d.c.Seq,
 		Limits: d.rules.Params.Limits, Population: ready.Population, Record: ready.Record,
-		Window: sendWindow, Settle: d.r.settleAfter(),
+		Settle: d.r.settleAfter(),
 	}
 	in.Outcome, in.Installation = "intent", d.c.Installation
 	if d.c.TicketID != "" {

@@ -160,7 +160,6 @@ type Note struct {
 	CountFailure bool     // whether that failure counts towards the row
 	Apart        time.Duration
 	CameBack     bool // Central has a device again that is recorded as deleted
-	Gone         bool // Central has no such device, and not by us
 }
 
 // Deletes are the ledger's steps of one delete.
@@ -194,7 +193,6 @@ type Intent struct {
 	Installation string
 	Limits       policy.Limits
 	Population   int           // devices of the tenant; with 0 or less the percentage allows none
-	Window       time.Duration // how long the DELETE may be sent
 	Settle       time.Duration // how long after the intent nobody may call it not applied
 	Record       []byte        // the full record as Central gave it, no secrets
 }
@@ -207,7 +205,6 @@ type Begun struct {
 	Code       policy.Code
 	Text       string
 	RetryAfter time.Duration
-	At         time.Time // when the intent was written, by the ledger's clock
 }
 
 // SettleAs is how an intent ends.

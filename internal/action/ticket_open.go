@@ -50,12 +50,7 @@ func (r *Runner) TicketOpen(ctx context.Context, call Call, in TicketOpenInput) 
 // that no person is needed.
 func (d *deletion) staleForTicket() bool {
 	switch c := d.c; {
-	case c.Installation != d.st.Installation:
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store.")
-	case c.Mode != d.mode:
-		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
-	case !d.r.now().Before(c.Till):
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was valid until "+stamp(c.Till)+".")
+	case d.outdated():
 	case c.Verdict != policy.Manual && c.Verdict != policy.Delete:
 		d.res.Reasons = c.Reasons
 	default:

@@ -110,7 +110,7 @@ func mark(what string) action.Mark {
 // intent is an intent that nothing stands against.
 func intent(token string) action.Intent {
 	return action.Intent{
-		Mark: mark("delete"), Owner: "me", TokenID: token, Population: 1000, Settle: 15 * time.Second, Window: 2 * time.Second,
+		Mark: mark("delete"), Owner: "me", TokenID: token, Population: 1000, Settle: 15 * time.Second,
 		Limits: policy.Limits{PerDay: []int{100}, CleanDays: 3, PercentPerDay: 100}, Record: []byte(`{"id":"x"}`),
 	}
 }

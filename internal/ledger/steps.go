@@ -211,7 +211,7 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 	}
 	return action.Begun{
 		Receipt: action.Receipt{Seq: r.Seq, Installation: id}, Code: policy.Code(r.Code), Text: r.Text,
-		RetryAfter: time.Duration(r.Retry) * time.Millisecond, At: time.UnixMilli(r.Now),
+		RetryAfter: time.Duration(r.Retry) * time.Millisecond,
 	}, nil
 }
 

@@ -51,9 +51,6 @@ func (v Verification) identity(f Facts, p Params, now time.Time) Verification {
 	if failed := verifyFailed(f, p, now); failed.kind == hit {
 		return v.is("unverified", VerifyFailed, Skip, failed)
 	}
-	if slices.ContainsFunc(otherNames(f), func(h Field[string]) bool { return h.State == Unreadable }) {
-		return v.is("unverified", InputInvalid, Manual, hits("A host name of the event can't be read, so it can't be compared."))
-	}
 	return v.use(f, p, now)
 }
 
