@@ -85,7 +85,7 @@ func call[T any](ctx context.Context, c *Client, path string, q url.Values, in a
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	limit := int64(maxAnswer)
 	if in == nil {
 		limit = maxList
@@ -127,7 +127,7 @@ func (c *Client) send(ctx context.Context, path string, q url.Values, in any) (*
 		return nil, err
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		return nil, asError(res)
 	}
 	return res, nil

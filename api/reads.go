@@ -84,7 +84,7 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) iter.Seq2[AuditEntry, 
 			yield(AuditEntry{}, err)
 			return
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		lines := bufio.NewScanner(res.Body)
 		lines.Buffer(nil, maxLine)
 		for lines.Scan() {

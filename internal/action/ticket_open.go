@@ -94,6 +94,7 @@ func refusals(code policy.Code) string {
 		return "The approval was already used."
 	case policy.SecondPersonNeeded:
 		return "A VIP's device or a server needs openedBy and decidedBy, and they must differ."
+	default:
+		return "The device's state does not allow it: " + string(code) + "."
 	}
-	return "The device's state does not allow it: " + string(code) + "."
 }

@@ -128,7 +128,7 @@ func floorHandler(b *testing.B, url string) http.Handler {
 // benchRedis starts a redis-server for the benchmark.
 func benchRedis(b *testing.B) string {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "bench")
+	dir, err := os.MkdirTemp("", "bench") //nolint:usetesting // short: the path of a socket may not be long
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func benchRedis(b *testing.B) string {
 		_ = os.RemoveAll(dir)
 	})
 	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	defer rdb.Close()
+	defer func() { _ = rdb.Close() }()
 	for deadline := time.Now().Add(10 * time.Second); rdb.Ping(b.Context()).Err() != nil; {
 		if time.Now().After(deadline) {
 			b.Fatal("redis-server does not answer")

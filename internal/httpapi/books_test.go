@@ -183,7 +183,7 @@ func TestAListThatFailsMidwayDoesNotLookComplete(t *testing.T) {
 				if err != nil {
 					return // cut before the first byte
 				}
-				defer resp.Body.Close()
+				defer func() { _ = resp.Body.Close() }()
 				if b, err := io.ReadAll(resp.Body); err == nil {
 					t.Fatalf("%d bytes came without an error, the last %q", len(b), b[max(0, len(b)-40):])
 				}
@@ -222,7 +222,7 @@ func TestRowsComeBeforeTheListIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	<-seen
 	first := make([]byte, 10)
 	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != `{"tenantId` {

@@ -176,7 +176,7 @@ func (f slot) text(value jsontext.Value, otherwise string) (s, problem string) {
 }
 
 func (f slot) unfit(r rune) bool {
-	return unicode.IsControl(r) && !(f.long && strings.ContainsRune("\r\n\t", r))
+	return unicode.IsControl(r) && (!f.long || !strings.ContainsRune("\r\n\t", r))
 }
 
 // ident reads an id, which may arrive as a whole number.

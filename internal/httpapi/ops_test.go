@@ -144,7 +144,8 @@ func TestMetricsCountRequestsAndOutcomes(t *testing.T) {
 func mustAbort(tb testing.TB, f func()) {
 	tb.Helper()
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
+		p := recover()
+		if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			tb.Errorf("recovered %v, want ErrAbortHandler", p)
 		}
 	}()

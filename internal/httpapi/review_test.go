@@ -143,12 +143,12 @@ func mutedProxy(t *testing.T, to, trigger string, armed *atomic.Bool) string {
 				return
 			}
 			go func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				up, err := net.Dial("tcp", to)
 				if err != nil {
 					return
 				}
-				defer up.Close()
+				defer func() { _ = up.Close() }()
 				var muted atomic.Bool
 				go func() {
 					b := make([]byte, 64<<10)

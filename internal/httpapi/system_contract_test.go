@@ -227,7 +227,7 @@ func sceneErrors(t *testing.T, c *contract) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != want {
 			t.Errorf("%s %s: %d, want %d", method, path, resp.StatusCode, want)
 		}

@@ -128,7 +128,7 @@ func TestAStoreThatIsAwayAnswersErrStateInTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stalled.Close()
+	defer func() { _ = stalled.Close() }()
 	dead := miniredis.RunT(t)
 	addr := dead.Addr()
 	dead.Close()
@@ -138,7 +138,7 @@ func TestAStoreThatIsAwayAnswersErrStateInTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			start := time.Now()

@@ -50,7 +50,7 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 // fails the test.
 func realRedis(tb testing.TB, more ...string) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "ledger") // short: a socket's path may not be long
+	dir, err := os.MkdirTemp("", "ledger") //nolint:usetesting // short: the path of a socket may not be long
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func realRedis(tb testing.TB, more ...string) string {
 		_ = os.RemoveAll(dir)
 	})
 	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	defer rdb.Close()
+	defer func() { _ = rdb.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for rdb.Ping(ctx).Err() != nil {

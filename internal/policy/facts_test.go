@@ -43,7 +43,7 @@ func policyOfTests() Params {
 	p.Domains = map[string]string{"CORPEX": "corp.example.test", "LAB": "lab.example.test"}
 	p.VIP = VIP{
 		Groups: []DN{corp("cn=VIP", "ou=Groups")}, Users: []string{`corpex\ceo`, "cfo@corp.example.test"},
-		UserDNs: []DN{corp("cn=Chair", "ou=People")}, Hostnames: []string{"exec-*"},
+		Persons: []DN{corp("cn=Chair", "ou=People")}, Hostnames: []string{"exec-*"},
 	}
 	p.Exclusions = []Exclusion{{
 		ID: "lab", Hostnames: []string{"lab-*"}, EndpointIDs: []string{"00000000-*"}, OUs: []DN{corp("ou=Kiosks", "ou=Disabled")},

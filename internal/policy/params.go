@@ -33,7 +33,7 @@ type InactiveDays struct{ Computer, Server int }
 type VIP struct {
 	Groups    []DN
 	Users     []string // logins and UPNs, lower case
-	UserDNs   []DN
+	Persons   []DN     // users, by their DN
 	Hostnames []string // globs, lower case
 }
 

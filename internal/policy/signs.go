@@ -107,7 +107,7 @@ func vip(f Facts, p Params) string {
 			return "user " + u.Value
 		}
 	}
-	if m := e.Directory.ManagedByDN; m.Known() && m.Value.among(p.VIP.UserDNs) {
+	if m := e.Directory.ManagedByDN; m.Known() && m.Value.among(p.VIP.Persons) {
 		return "managedBy " + m.Value.String()
 	}
 	for _, groups := range []Field[[]DN]{e.Owner.MemberOf, e.Directory.MemberOf} {

@@ -41,7 +41,7 @@ func TestAFullPolicyIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, ok := range map[string]bool{
-		"users that are DNs":          len(p.VIP.UserDNs) == 1 && len(p.VIP.Users) == 1 && p.VIP.Users[0] == `corpex\ceo`,
+		"users that are DNs":          len(p.VIP.Persons) == 1 && len(p.VIP.Users) == 1 && p.VIP.Users[0] == `corpex\ceo`,
 		"an exclusion's last day":     p.Exclusions[0].Expires.Equal(time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)),
 		"globs are folded":            p.Exclusions[0].Hostnames[0] == "lab-*",
 		"the window's minutes":        p.Window.From == 9*60 && p.Window.To == 16*60 && p.Window.Days[time.Monday] && !p.Window.Days[time.Friday],

@@ -146,7 +146,7 @@ func (c *checker) vipUsers(v at) {
 		case !ok:
 		case strings.Contains(s, "="):
 			if dn, ok := c.dn(item); ok {
-				p.UserDNs = append(p.UserDNs, dn)
+				p.Persons = append(p.Persons, dn)
 			}
 		default:
 			p.Users = append(p.Users, strings.ToLower(s))

@@ -118,7 +118,7 @@ func (s *Sealer) Seal(kind string, plain []byte) (string, error) {
 func (k key) seal(kind string, nonce, packed []byte) []byte {
 	raw := make([]byte, 0, idSize+1+len(kind)+len(nonce)+len(packed)+k.aead.Overhead())
 	raw = append(raw, k.id[:]...)
-	raw = append(raw, byte(len(kind)))
+	raw = append(raw, byte(len(kind))) //nolint:gosec // Seal refuses longer kinds
 	raw = append(raw, kind...)
 	head := bound(raw)
 	return k.aead.Seal(append(raw, nonce...), nonce, packed, head)
