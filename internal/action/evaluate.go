@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"rollcall/internal/policy"
 )
@@ -121,18 +122,29 @@ func (r *Runner) sealVerdict(ctx context.Context, f policy.Facts, d policy.Decis
 	return r.seal(ctx, kindVerdict, c)
 }
 
+// decided is a decision as it is kept, with the facts that it rests on.
+type decided struct {
+	Hostname      string          `json:"hostname"`
+	Verdict       string          `json:"verdict"`
+	ReasonCode    policy.Code     `json:"reasonCode"`
+	Reasons       []policy.Reason `json:"reasons"`
+	Mode          string          `json:"mode"`
+	PolicyVersion string          `json:"policyVersion"`
+	EvaluatedAt   time.Time       `json:"evaluatedAt"`
+	EligibleAt    time.Time       `json:"eligibleAt,omitzero"`
+	Event         policy.Event    `json:"event"`
+	Live          policy.Live     `json:"live"`
+	Standing      policy.Standing `json:"standing"`
+}
+
 // decisionRecord is what is kept as the device's latest decision, with the
 // facts that it rests on, so that another policy can be asked about them later.
 func decisionRecord(res Result, f policy.Facts, d policy.Decision) ([]byte, error) {
-	b, err := json.Marshal(struct {
-		Verdict       string          `json:"verdict"`
-		ReasonCode    policy.Code     `json:"reasonCode"`
-		Reasons       []policy.Reason `json:"reasons"`
-		Mode          string          `json:"mode"`
-		PolicyVersion string          `json:"policyVersion"`
-		Event         policy.Event    `json:"event"`
-		Live          policy.Live     `json:"live"`
-	}{outcomeOf(d.Verdict), d.Code(), d.Reasons, res.Mode, res.PolicyVersion, f.Event, f.Live})
+	b, err := json.Marshal(decided{
+		Hostname: res.Hostname, Verdict: outcomeOf(d.Verdict), ReasonCode: d.Code(), Reasons: d.Reasons, Mode: res.Mode,
+		PolicyVersion: res.PolicyVersion, EvaluatedAt: res.EvaluatedAt, EligibleAt: d.EligibleAt,
+		Event: f.Event, Live: f.Live, Standing: f.Standing,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("decision record: %w", err)
 	}

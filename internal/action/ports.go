@@ -30,6 +30,10 @@ type Central interface {
 	// Delete sends exactly one DELETE, or none: never when sendBy has passed on
 	// the wall or the monotonic clock by the time the first byte would leave.
 	Delete(ctx context.Context, dev Ref, sendBy time.Time) Sent
+	// Heard reads the devices of a tenant that Central has heard from since a
+	// time, a page at a time, each page as it comes. After a trouble, which
+	// comes without devices, the sequence ends: what was read is not all.
+	Heard(ctx context.Context, tenantID string, since time.Time) iter.Seq2[[]policy.Device, *Trouble]
 }
 
 // Prepared is what is known of a device right before its delete.
@@ -99,6 +103,12 @@ type Ledger interface {
 	// large to be sealed. Unpark reports whether it is still there.
 	Park(ctx context.Context, tenantID, digest string, b []byte, ttl time.Duration) error
 	Unpark(ctx context.Context, tenantID, digest string) ([]byte, bool, error)
+	// Gone lists the devices that were deleted since a time and have not come
+	// back, of every tenant, one tenant after another.
+	Gone(ctx context.Context, since time.Time) iter.Seq2[Gone, error]
+	// Turn takes the one turn of a task for ttl; false when another process has
+	// it. It is not given back: it runs out.
+	Turn(ctx context.Context, task string, ttl time.Duration) (bool, error)
 	Deletes
 	Tickets
 }
@@ -155,11 +165,34 @@ type Mark struct {
 type Note struct {
 	Mark
 	Decision     []byte   // JSON kept as the device's latest decision; nil = leave the last one
+	Eligible     bool     // the decision is delete; counted to see a day's share jump
 	Verified     bool     // a live read succeeded: clears the row of failures
 	VerifyFailed *Trouble // a live read failed
 	CountFailure bool     // whether that failure counts towards the row
 	Apart        time.Duration
-	CameBack     bool // Central has a device again that is recorded as deleted
+	CameBack     bool          // a device that is recorded as deleted is there again, or in use
+	Why          string        // with CameBack: one sentence on what showed it
+	Fleet        Fleet         // what a live read said of the tenant's fleet
+	Within       time.Duration // with Fleet: silent means that nobody was heard from for this long
+}
+
+// Fleet is what a live read says of a tenant's devices as a whole.
+type Fleet string
+
+// The signs of a fleet.
+const (
+	FleetUnknown Fleet = ""       // nothing was read
+	FleetHeard   Fleet = "heard"  // Central has heard from some device lately
+	FleetSilent  Fleet = "silent" // it has heard from none
+)
+
+// Gone is a device that this service deleted.
+type Gone struct {
+	Ref
+	Hostname  string
+	DeletedAt time.Time
+	RestoreBy time.Time // zero = not known
+	Record    []byte    // Central's record right before the delete, JSON; nil = not on record
 }
 
 // Deletes are the ledger's steps of one delete.
@@ -306,6 +339,16 @@ type Books interface {
 	Pause(ctx context.Context, s Switch) (SwitchState, error)
 	Resume(ctx context.Context, s Switch) (SwitchState, error)
 	ResetCircuit(ctx context.Context, s Switch) (SwitchState, error)
+	Vitals(ctx context.Context) (Vitals, error)
+}
+
+// Vitals is what an alert may be set on, over all tenants.
+type Vitals struct {
+	Failures     map[string]int // on record, by kind
+	CircuitsOpen int
+	Paused       int   // tenants; the global switch counts as one
+	Unsettled    int   // deletes whose outcome is not known
+	Unexported   int64 // audit entries not yet written to standard output
 }
 
 // Exclusion is one row of the feed that keeps devices out of the next search.
@@ -330,6 +373,8 @@ type Failure struct {
 	FirstAt    time.Time `json:"firstAt"`
 	LastAt     time.Time `json:"lastAt"`
 	Text       string    `json:"text"`
+	// CorrelationID is Central's, of the last call that failed; its support asks for it.
+	CorrelationID string `json:"correlationId"`
 }
 
 // DeviceRecord is all that is known of one device.

@@ -185,7 +185,7 @@ func failures(tenant string, all map[string]string) []action.Failure {
 		}
 		out = append(out, action.Failure{
 			TenantID: tenant, EndpointID: endpoint, Hostname: f.Hostname, Kind: kind, Class: action.Class(f.Class), Count: f.Count,
-			FirstAt: time.UnixMilli(f.First).UTC(), LastAt: time.UnixMilli(f.Last).UTC(), Text: f.Text,
+			FirstAt: time.UnixMilli(f.First).UTC(), LastAt: time.UnixMilli(f.Last).UTC(), Text: f.Text, CorrelationID: f.Correlation,
 		})
 	}
 	slices.SortFunc(out, func(a, b action.Failure) int {

@@ -14,6 +14,9 @@ const (
 	globalSwitch = prefix + "pause-log" // stream: who threw the global switch, and why
 )
 
+// turnKey says that a process has taken its turn at a task.
+func turnKey(task string) string { return prefix + "turn:" + task }
+
 // indexKey is where a ticket id leads to its tenant and device.
 func indexKey(ticketID string) string { return ticketIndex + ticketID }
 
@@ -61,6 +64,10 @@ func leaseKey(tenantID, endpointID string) string { return tenantKey(tenantID, "
 
 // hostKey is the set of a tenant's devices of one short host name.
 func hostKey(tenantID, short string) string { return tenantKey(tenantID, "host", short) }
+
+// chainKey is the hash of how far a tenant's audit trail was exported: seq, and
+// the digest of that entry.
+func chainKey(tenantID string) string { return tenantKey(tenantID, "chain") }
 
 // parkKey holds a token's contents that were too large to be sealed.
 func parkKey(tenantID, digest string) string { return tenantKey(tenantID, "parked", digest) }

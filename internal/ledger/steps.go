@@ -271,6 +271,12 @@ func (s *Store) Unsettled(ctx context.Context) ([]action.Ref, error) {
 	return out, nil
 }
 
+// Turn implements action.Ledger.
+func (s *Store) Turn(ctx context.Context, task string, ttl time.Duration) (bool, error) {
+	took, err := s.rdb.SetNX(ctx, turnKey(task), "1", ttl).Result()
+	return took, away(err)
+}
+
 // Park implements action.Ledger.
 func (s *Store) Park(ctx context.Context, tenantID, digest string, b []byte, ttl time.Duration) error {
 	return away(s.rdb.Set(ctx, parkKey(tenantID, digest), b, ttl).Err())
