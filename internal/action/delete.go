@@ -37,16 +37,13 @@ func (r *Runner) Delete(ctx context.Context, call Call, in DeleteInput) (Result,
 	if err != nil || done {
 		return d.res, err
 	}
-	if err := d.read(ctx); err != nil {
-		return Result{}, err
-	}
-	if done, err := d.settledBefore(ctx); err != nil || done {
-		return d.res, err
-	}
-	if d.refuseStale() {
-		return d.record(ctx, Note{})
-	}
 	held, err := d.lease(ctx)
+	if err == nil && !held {
+		if done, err := d.settledBefore(ctx); err != nil || done {
+			return d.res, err
+		}
+		held, err = d.awaitLease(ctx)
+	}
 	if err != nil || !held {
 		return d.res, err
 	}
@@ -129,18 +126,8 @@ func undecided(t Ticket) (policy.Code, string) {
 	return policy.TicketUndecided, "The ticket was closed without a decision to delete."
 }
 
-// read reads the record of the device.
-func (d *deletion) read(ctx context.Context) error {
-	st, err := d.r.standing(ctx, d.c.Dev, d.mode, d.c)
-	if err != nil {
-		return err
-	}
-	d.st, d.res.Hostname = st, name(policy.Live{}, d.event, st)
-	return nil
-}
-
 // settledBefore answers where the record already says what became of the
-// device, or of this token's one DELETE.
+// device, or of this token's one DELETE, or the token says nothing any more.
 func (d *deletion) settledBefore(ctx context.Context) (bool, error) {
 	if d.st.Intent != nil {
 		st, err := d.r.settled(ctx, d.c.Dev, d.mode, d.st, d.c)
@@ -158,6 +145,8 @@ func (d *deletion) settledBefore(ctx context.Context) (bool, error) {
 		d.res, err = d.record(ctx, Note{})
 	case d.st.Spent != nil && d.st.Spent.Outcome != string(SettleUnsent):
 		d.spent()
+		d.res, err = d.record(ctx, Note{})
+	case d.refuseStale():
 		d.res, err = d.record(ctx, Note{})
 	default:
 		return false, nil
@@ -177,7 +166,9 @@ func (d *deletion) alreadyDeleted(ctx context.Context) (Result, error) {
 	d.res.because(policy.CameBack, policy.Manual, "It was deleted at "+stamp(d.st.DeletedAt)+
 		" and Central has it again: it is probably in use and unprotected.")
 	d.res.end("refused")
-	return d.record(ctx, Note{CameBack: cameBack(d.st, live)})
+	var n Note
+	n.cameBack(d.st, live)
+	return d.record(ctx, n)
 }
 
 // unconfirmed answers for a DELETE that was sent and has not been settled.

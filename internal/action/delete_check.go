@@ -16,24 +16,35 @@ const (
 	inFlightFor = 15 * time.Second
 )
 
-// lease takes the device, waiting for another that has it as long as the answer
-// may take. Not held: the answer is in d.res.
+// lease takes the device, if no other has it, and reads its record: under the
+// lease nobody else changes it. The record is read in either case.
 func (d *deletion) lease(ctx context.Context) (bool, error) {
-	ttl := d.r.set.ActionTimeout + d.r.set.CentralTimeout
+	was := d.r.seen.of(d.c.Dev.TenantID)
+	st, ok, err := d.r.ledger.Lease(ctx, d.c.Dev, d.owner, d.r.set.ActionTimeout+d.r.set.CentralTimeout, d.c.ID)
+	if err != nil {
+		return false, err
+	}
+	d.st = d.r.trusted(st, d.c.Dev, d.mode, d.c, was)
+	d.res.Hostname = name(policy.Live{}, d.event, d.st)
+	return ok, nil
+}
+
+// awaitLease waits for another that has the device, as long as the answer may
+// take. Not held: the answer is in d.res.
+func (d *deletion) awaitLease(ctx context.Context) (bool, error) {
 	deadline, _ := ctx.Deadline()
 	waiting := time.NewTicker(leasePoll)
 	defer waiting.Stop()
 	for {
-		ok, err := d.r.ledger.Lease(ctx, d.c.Dev, d.owner, ttl)
-		if err != nil || ok {
-			return ok, err
-		}
 		select {
 		case <-ctx.Done():
 		case <-waiting.C:
 		}
 		if ctx.Err() != nil || time.Until(deadline) < leaseMargin {
 			return false, d.inFlight(ctx)
+		}
+		if ok, err := d.lease(ctx); err != nil || ok {
+			return ok, err
 		}
 	}
 }
@@ -48,8 +59,8 @@ func (d *deletion) inFlight(ctx context.Context) error {
 	return err
 }
 
-// underLease does what may only be done by one at a time for a device. The
-// record is read again: the wait for the lease may have changed it.
+// underLease does what may only be done by one at a time for a device, on the
+// record that was read with the lease.
 func (d *deletion) underLease(ctx context.Context) (Result, error) {
 	handed := false
 	defer func() {
@@ -57,9 +68,6 @@ func (d *deletion) underLease(ctx context.Context) (Result, error) {
 			d.release(ctx)
 		}
 	}()
-	if err := d.read(ctx); err != nil {
-		return Result{}, err
-	}
 	if done, err := d.settledBefore(ctx); err != nil || done {
 		return d.res, err
 	}
@@ -152,8 +160,9 @@ func (d *deletion) check(ctx context.Context) (clear bool, err error) {
 	dec := policy.Evaluate(f, p, d.res.EvaluatedAt)
 	d.res.Hostname = name(live, d.event, d.st)
 	d.res.sawLive(live, dec.Activity)
-	n := Note{CameBack: cameBack(d.st, live)}
-	verified(&n, live, trouble, p)
+	var n Note
+	n.cameBack(d.st, live)
+	d.r.verified(&n, live, trouble, p)
 	switch {
 	case d.r.modeFor(d.c.Dev.TenantID, p) != d.mode:
 		d.res.because(policy.ModeChanged, policy.Skip, "The mode changed while the device was looked at.")

@@ -47,12 +47,11 @@ func (d *deletion) send(ctx context.Context, ready Prepared) (Result, error) {
 
 // undo takes back an intent that may or may not have been written.
 func (d *deletion) undo(ctx context.Context) {
-	d.release(ctx)
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
 	m := d.res.mark(d.call)
 	m.Outcome = "unsent"
-	_, _ = d.r.ledger.Settle(ctx, Settlement{Mark: m, Owner: d.owner, TokenID: d.c.ID, As: SettleUnsent})
+	_, _ = d.r.ledger.Settle(ctx, Settlement{Mark: m, Owner: d.owner, TokenID: d.c.ID, TicketID: d.c.TicketID, As: SettleUnsent})
 }
 
 // notNow answers in dry-run, and where the policy's window is shut.
@@ -119,8 +118,7 @@ func (d *deletion) await(ctx context.Context, sendBy time.Time) (Result, error) 
 // finish sends, reads back and settles. It is past the point at which an error
 // could undo anything: whatever it can't settle stays on record as deleting.
 func (d *deletion) finish(ctx context.Context, sendBy time.Time) Result {
-	defer d.release(ctx)
-	sent := d.sendUnlessPaused(ctx, sendBy)
+	sent := d.sendOne(ctx, sendBy)
 	as := SettleUnsent
 	if sent.Kind != NotSent {
 		ctx, cancel := context.WithTimeout(ctx, d.r.set.CentralTimeout)
@@ -129,7 +127,7 @@ func (d *deletion) finish(ctx context.Context, sendBy time.Time) Result {
 		as = readBack(sent.Kind, live.Status)
 	}
 	d.conclude(as, sent.Trouble)
-	s := Settlement{Mark: d.res.mark(d.call), Owner: d.owner, TokenID: d.c.ID, As: as, Trouble: sent.Trouble}
+	s := Settlement{Mark: d.res.mark(d.call), Owner: d.owner, TokenID: d.c.ID, TicketID: d.c.TicketID, As: as, Trouble: sent.Trouble}
 	if as == SettleDeleted {
 		s.RestoreBy = d.r.now().Add(restoreFor)
 	}
@@ -146,19 +144,11 @@ func (d *deletion) finish(ctx context.Context, sendBy time.Time) Result {
 	return d.res
 }
 
-// sendUnlessPaused reads the kill switch one last time, then sends. A switch
-// that can't be read is on.
-func (d *deletion) sendUnlessPaused(ctx context.Context, sendBy time.Time) Sent {
+// sendOne sends the one DELETE. Both kill switches were read with the intent,
+// right before this.
+func (d *deletion) sendOne(ctx context.Context, sendBy time.Time) Sent {
 	ctx, cancel := context.WithTimeout(ctx, sendWindow+d.r.set.CentralTimeout)
 	defer cancel()
-	paused, err := d.r.ledger.Paused(ctx, d.c.Dev.TenantID)
-	switch {
-	case err != nil:
-		return Sent{Kind: NotSent, Trouble: &Trouble{Class: Transient, Text: "The kill switch could not be read.", Own: true}}
-	case paused != "":
-		d.st.Paused = paused
-		return Sent{Kind: NotSent, Trouble: &Trouble{Class: Transient, Text: "Deletes were paused: " + paused + ".", Own: true}}
-	}
 	return d.r.central.Delete(ctx, d.c.Dev, sendBy)
 }
 
@@ -200,12 +190,6 @@ func (d *deletion) conclude(as SettleAs, t *Trouble) {
 
 // unsent answers for a DELETE that never left.
 func (d *deletion) unsent(t *Trouble) {
-	if d.st.Paused != "" {
-		d.res.because(policy.KillSwitch, policy.Skip, textOf(t))
-		d.res.RetryAfter = 5 * time.Minute
-		d.res.end("deferred")
-		return
-	}
 	if t == nil {
 		t = &Trouble{Text: "The DELETE was not sent in time."}
 	}

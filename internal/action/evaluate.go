@@ -67,6 +67,10 @@ func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Stand
 	mode string, p policy.Params,
 ) (Result, error) {
 	now := r.now()
+	var n Note
+	n.cameBack(st, f.Live)
+	n.reenabled(&st, f.Event, now)
+	f.Standing.CameBackAt = st.CameBackAt
 	d := policy.Evaluate(f, p, now)
 	dev, _ := refOf(f.Event)
 	res := r.result(call, "evaluate", dev, mode, p, now)
@@ -75,9 +79,9 @@ func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Stand
 	res.TicketID = f.Standing.OpenTicket
 	res.sawLive(f.Live, d.Activity)
 	res.end(outcomeOf(d.Verdict))
-	n := Note{Mark: res.mark(call), CameBack: cameBack(st, f.Live)}
+	n.Mark, n.Eligible = res.mark(call), d.Verdict == policy.Delete
 	if fresh {
-		verified(&n, f.Live, trouble, p)
+		r.verified(&n, f.Live, trouble, p)
 	}
 	var err error
 	if n.Decision, err = decisionRecord(res, f, d); err != nil {

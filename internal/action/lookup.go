@@ -34,6 +34,12 @@ func (r *Runner) standing(ctx context.Context, dev Ref, mode string, c claims) (
 	if err != nil {
 		return Standing{}, err
 	}
+	return r.trusted(s, dev, mode, c, was), nil
+}
+
+// trusted holds a record that was read against what the token says, and what
+// was known of the tenant before the read.
+func (r *Runner) trusted(s Standing, dev Ref, mode string, c claims, was Receipt) Standing {
 	at := Receipt{Seq: s.Seq, Installation: s.Installation}
 	rolledBack := behind(at, was) || behind(at, Receipt{Seq: c.Seq, Installation: c.Installation})
 	switch {
@@ -45,7 +51,7 @@ func (r *Runner) standing(ctx context.Context, dev Ref, mode string, c claims) (
 	if !rolledBack {
 		r.seen.saw(dev.TenantID, at)
 	}
-	return s, nil
+	return s
 }
 
 // look reads the device live. A limit or an outage of Central's is no failure of
@@ -66,10 +72,15 @@ func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params) (policy.Liv
 func counts(t *Trouble) bool { return !t.Own && !t.Limited && !t.Outage }
 
 // verified fills in the part of a note that tells how the live read went.
-func verified(n *Note, live policy.Live, trouble *Trouble, p policy.Params) {
+func (r *Runner) verified(n *Note, live policy.Live, trouble *Trouble, p policy.Params) {
 	n.Apart = p.Failures.Apart
 	switch live.Status {
-	case policy.LiveFound, policy.LiveNotFound:
+	case policy.LiveFound:
+		n.Verified, n.Fleet, n.Within = true, FleetHeard, p.NewestWithin
+		if policy.Silent(live, p, r.now()) {
+			n.Fleet = FleetSilent
+		}
+	case policy.LiveNotFound:
 		n.Verified = true
 	case policy.LiveFailed, policy.LiveUnread:
 		if trouble == nil {
@@ -80,9 +91,36 @@ func verified(n *Note, live policy.Live, trouble *Trouble, p policy.Params) {
 	}
 }
 
-// cameBack reports whether Central shows a device that is recorded as deleted.
-func cameBack(s Standing, live policy.Live) bool {
-	return !s.DeletedAt.IsZero() && s.CameBackAt.IsZero() && live.Status == policy.LiveFound
+// cameBack marks a note where Central shows a device that is recorded as deleted.
+func (n *Note) cameBack(s Standing, live policy.Live) {
+	if s.DeletedAt.IsZero() || !s.CameBackAt.IsZero() || live.Status != policy.LiveFound {
+		return
+	}
+	n.CameBack = true
+	n.Why = "It was deleted at " + stamp(s.DeletedAt) + " and Central has it again: it is probably in use and unprotected." + deadline(s)
+}
+
+// deadline is until when Central can restore a deleted device.
+func deadline(s Standing) string {
+	if s.RestoreBy.IsZero() {
+		return ""
+	}
+	return " Central can restore it until " + stamp(s.RestoreBy) + "."
+}
+
+// reenabled marks a note where the directory has enabled the account of a device
+// again that was deleted as retired: somebody probably uses it, unprotected.
+func (n *Note) reenabled(s *Standing, e policy.Event, now time.Time) {
+	enabled := e.Directory.Enabled
+	if s.DeletedAt.IsZero() || !s.CameBackAt.IsZero() || now.Sub(s.DeletedAt) > restoreFor || !enabled.Known() || !enabled.Value {
+		return
+	}
+	if at := e.ObservedAt; at.Known() && at.Value.Before(s.DeletedAt) {
+		return // what the directory said before the delete
+	}
+	n.CameBack = true
+	n.Why = "It was deleted at " + stamp(s.DeletedAt) + " and its account in the directory is enabled again: it is probably in use and unprotected." + deadline(*s)
+	s.CameBackAt = now
 }
 
 // note records a step and remembers the sequence that it got.

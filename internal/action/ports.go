@@ -121,6 +121,7 @@ type Standing struct {
 	Seq          int64     // the tenant's audit sequence
 	Installation string    // the store's installation id; empty = no mark
 	Hostname     string    // as last recorded
+	RestoreBy    time.Time // of a deleted device; zero = not known
 	Spent        *Spent    // of the token asked for; nil = that token sent no DELETE
 	Intent       *IntentState
 }
@@ -197,17 +198,19 @@ type Gone struct {
 
 // Deletes are the ledger's steps of one delete.
 type Deletes interface {
-	// Lease takes the device for owner, or says that another holds it.
-	Lease(ctx context.Context, dev Ref, owner string, ttl time.Duration) (bool, error)
+	// Lease takes the device for owner, or says that another holds it; either way
+	// it reads what Standing reads, after that and in the same round trip.
+	Lease(ctx context.Context, dev Ref, owner string, ttl time.Duration, tokenID string) (Standing, bool, error)
 	// Release frees the lease if owner still holds it.
 	Release(ctx context.Context, dev Ref, owner string) error
 	// Begin checks again all that may have changed, reserves the limit and
-	// writes the intent, in one step.
+	// writes the intent, in one step; both kill switches and the mark are read
+	// right after it, and where they bar the delete the intent is taken back.
 	Begin(ctx context.Context, in Intent) (Begun, error)
 	// Paused reads both kill switches; the reason is empty when none is on.
 	Paused(ctx context.Context, tenantID string) (string, error)
 	// Settle ends an intent, or puts on record that its outcome is not known
-	// yet. Settling what is settled changes nothing.
+	// yet, and frees the owner's lease. Settling what is settled changes nothing.
 	Settle(ctx context.Context, s Settlement) (Receipt, error)
 	// Unsettled lists the devices with an intent on record, of every tenant.
 	Unsettled(ctx context.Context) ([]Ref, error)
@@ -257,6 +260,7 @@ type Settlement struct {
 	Mark
 	Owner     string // of the lease under which the intent was written; only it may settle as unsent
 	TokenID   string // of the intent; a settlement for another intent changes nothing
+	TicketID  string // of an approval; with SettleUnsent it may be used again
 	As        SettleAs
 	Trouble   *Trouble
 	RestoreBy time.Time // with SettleDeleted: until when Central can restore it

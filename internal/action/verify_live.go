@@ -39,12 +39,13 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Standing, live policy.Live,
 	trouble *Trouble, p policy.Params,
 ) (Result, error) {
-	n := Note{Mark: res.mark(call), CameBack: cameBack(st, live)}
+	n := Note{Mark: res.mark(call)}
+	n.cameBack(st, live)
 	if res.Outcome == "unverified" && live.Status == policy.LiveFound {
 		// Read, but it says nothing: for the row of failures that is a failure.
 		live.Status, trouble = policy.LiveFailed, &Trouble{Class: Permanent, Text: res.Reasons[0].Text}
 	}
-	verified(&n, live, trouble, p)
+	r.verified(&n, live, trouble, p)
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
 	at, err := r.note(ctx, n)

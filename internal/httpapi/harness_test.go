@@ -57,6 +57,13 @@ func (f *fakeLedger) Standing(context.Context, action.Ref, string) (action.Stand
 	return action.Standing{Installation: "inst-1", Seq: 7}, f.err
 }
 
+func (f *fakeLedger) Lease(ctx context.Context, dev action.Ref, _ string, _ time.Duration, token string) (action.Standing, bool, error) {
+	st, err := f.Standing(ctx, dev, token)
+	return st, err == nil, err
+}
+
+func (f *fakeLedger) Release(context.Context, action.Ref, string) error { return f.err }
+
 func (f *fakeLedger) Note(context.Context, action.Note) (action.Receipt, error) {
 	f.notes++
 	return action.Receipt{Installation: "inst-1", Seq: 8}, f.err

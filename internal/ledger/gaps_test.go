@@ -270,7 +270,7 @@ func burst(rt *rapid.T, replicas []*rig, tenant string, limits policy.Limits, po
 		in.Limits, in.Population = limits, population
 		replica := replicas[i%len(replicas)]
 		wg.Go(func() {
-			if _, err := replica.Lease(context.Background(), in.Dev, in.Owner, time.Minute); err != nil {
+			if _, _, err := replica.Lease(context.Background(), in.Dev, in.Owner, time.Minute, ""); err != nil {
 				rt.Error(err)
 			}
 			b, err := replica.Begin(context.Background(), in)
@@ -293,7 +293,7 @@ func TestAnyUnreadablePartOfTheRecordStopsADelete(t *testing.T) {
 	for _, key := range []string{"meta", "attempts", "inflight", "audit", "records", "device:" + dev.EndpointID} {
 		t.Run(key, func(t *testing.T) {
 			both(t, func(t *testing.T, r *rig) {
-				if _, err := r.Lease(t.Context(), dev, "me", time.Minute); err != nil {
+				if _, _, err := r.Lease(t.Context(), dev, "me", time.Minute, ""); err != nil {
 					t.Fatal(err)
 				}
 				r.rdb.Set(t.Context(), tenant+key, "garbage", 0)

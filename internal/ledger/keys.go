@@ -44,6 +44,8 @@ func scriptKeys(tenantID, endpointID, ticketID string) []string {
 		tenantKey(tenantID, "tickets"),
 		ticketKey(tenantID, ticketID),
 		leaseKey(tenantID, endpointID),
+		tenantKey(tenantID, "eligible"),
+		tenantKey(tenantID, "eligible-days"),
 	}
 }
 

@@ -183,7 +183,7 @@ func TestWhatBeginLooksAtAgain(t *testing.T) {
 		{name: "everything is paused", set: func(t *testing.T, r *rig) { mustSwitch(t)(r.Pause(t.Context(), action.Switch{Reason: "x"})) }, want: policy.KillSwitch},
 		{name: "the mark is gone", set: func(t *testing.T, r *rig) { r.rdb.Del(t.Context(), "rollcall:mark") }, want: policy.StateUnverified},
 		{name: "the token has seen a later sequence", edit: func(in *action.Intent) { in.Seq = 99 }, want: policy.StateUnverified},
-		{name: "the lease is another's", edit: func(in *action.Intent) { in.Owner = "other" }, set: func(t *testing.T, r *rig) { _, _ = r.Lease(t.Context(), dev, "me", time.Minute) }, want: policy.InFlight},
+		{name: "the lease is another's", edit: func(in *action.Intent) { in.Owner = "other" }, set: func(t *testing.T, r *rig) { _, _, _ = r.Lease(t.Context(), dev, "me", time.Minute, "") }, want: policy.InFlight},
 		{name: "a ticket was opened", set: func(t *testing.T, r *rig) { r.into(t, ledger.StateTicket) }, want: policy.TicketOpen},
 		{name: "a person said keep", set: func(t *testing.T, r *rig) { r.into(t, ledger.StateKept) }, want: policy.TicketDecidedKeep},
 		{name: "a keep has lapsed", set: func(t *testing.T, r *rig) { r.into(t, ledger.StateLapsed) }, want: policy.KeepLapsed},
@@ -231,7 +231,7 @@ func mustSwitch(t *testing.T) func(action.SwitchState, error) {
 func TestACounterThatCannotBeReadIsFull(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		r.rdb.Set(t.Context(), "rollcall:{"+dev.TenantID+"}:attempts", "garbage", 0)
-		if _, err := r.Lease(t.Context(), dev, "me", time.Minute); err != nil {
+		if _, _, err := r.Lease(t.Context(), dev, "me", time.Minute, ""); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := r.Begin(t.Context(), intent("token1")); !errors.Is(err, action.ErrState) {
@@ -314,7 +314,7 @@ func TestNoInterleavingOfReplicasPassesALimit(t *testing.T) {
 				in := intent(fmt.Sprint("token", i))
 				in.Dev.EndpointID = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
 				in.Limits.PerDay = []int{5}
-				if _, err := replica.Lease(context.Background(), in.Dev, in.Owner, time.Minute); err != nil {
+				if _, _, err := replica.Lease(context.Background(), in.Dev, in.Owner, time.Minute, ""); err != nil {
 					t.Error(err)
 				}
 				b, err := replica.Begin(context.Background(), in)

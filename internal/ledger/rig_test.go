@@ -118,7 +118,7 @@ func intent(token string) action.Intent {
 // begin takes the lease and writes the intent.
 func (r *rig) begin(tb testing.TB, in action.Intent) action.Begun {
 	tb.Helper()
-	if _, err := r.Lease(tb.Context(), in.Dev, in.Owner, time.Minute); err != nil {
+	if _, _, err := r.Lease(tb.Context(), in.Dev, in.Owner, time.Minute, ""); err != nil {
 		tb.Fatal(err)
 	}
 	b, err := r.Begin(tb.Context(), in)

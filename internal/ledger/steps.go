@@ -16,34 +16,83 @@ import (
 // Standing implements action.Ledger in one round trip.
 func (s *Store) Standing(ctx context.Context, dev action.Ref, tokenID string) (action.Standing, error) {
 	pipe := s.rdb.Pipeline()
-	clock := pipe.Time(ctx)
-	device := pipe.HGetAll(ctx, deviceKey(dev.TenantID, dev.EndpointID))
-	meta := pipe.HGetAll(ctx, metaKey(dev.TenantID))
-	pause := pipe.HGet(ctx, keyPause, "paused")
-	mark := pipe.Get(ctx, keyMark)
-	lease := pipe.Exists(ctx, leaseKey(dev.TenantID, dev.EndpointID))
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return action.Standing{}, away(err)
+	r := asking(ctx, pipe, dev)
+	_, _ = pipe.Exec(ctx) // each command's own error says more
+	return r.standing(s.offset(), tokenID)
+}
+
+// Lease implements action.Deletes. What a pipeline asks is answered in order: the
+// record is as it stands under the lease.
+func (s *Store) Lease(ctx context.Context, dev action.Ref, owner string, ttl time.Duration, tokenID string) (action.Standing, bool, error) {
+	pipe := s.rdb.Pipeline()
+	took := pipe.SetNX(ctx, leaseKey(dev.TenantID, dev.EndpointID), owner, ttl)
+	r := asking(ctx, pipe, dev)
+	_, _ = pipe.Exec(ctx) // each command's own error says more
+	if err := took.Err(); err != nil {
+		return action.Standing{}, false, away(err)
 	}
-	for _, err := range []error{clock.Err(), device.Err(), meta.Err(), lease.Err()} {
-		if err != nil {
+	st, err := r.standing(s.offset(), tokenID)
+	if err != nil && took.Val() {
+		_ = s.Release(ctx, dev, owner) // if that fails it runs out by itself
+	}
+	return st, took.Val() && err == nil, err
+}
+
+// reading is the record of a device on its way from Redis.
+type reading struct {
+	clock        *redis.TimeCmd
+	device, meta *redis.MapStringStringCmd
+	pause, mark  *redis.StringCmd
+	lease        *redis.IntCmd
+}
+
+// asking asks for the record of a device.
+func asking(ctx context.Context, pipe redis.Pipeliner, dev action.Ref) reading {
+	return reading{
+		clock:  pipe.Time(ctx),
+		device: pipe.HGetAll(ctx, deviceKey(dev.TenantID, dev.EndpointID)),
+		meta:   pipe.HGetAll(ctx, metaKey(dev.TenantID)),
+		pause:  pipe.HGet(ctx, keyPause, "paused"),
+		mark:   pipe.Get(ctx, keyMark),
+		lease:  pipe.Exists(ctx, leaseKey(dev.TenantID, dev.EndpointID)),
+	}
+}
+
+// standing makes the record of the answers; one that is missing spoils all.
+func (r reading) standing(offset time.Duration, tokenID string) (action.Standing, error) {
+	for _, c := range []redis.Cmder{r.clock, r.device, r.meta, r.lease, r.pause, r.mark} {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return action.Standing{}, away(err)
 		}
 	}
-	st := read(device.Val(), clock.Val().Add(s.offset()), tokenID)
-	m := meta.Val()
+	st := read(r.device.Val(), r.clock.Val().Add(offset), tokenID)
+	m := r.meta.Val()
 	st.Seq, _ = strconv.ParseInt(m["seq"], 10, 64)
-	st.Installation = mark.Val()
+	st.Installation = r.mark.Val()
 	if st.Installation == "" {
-		st.Unverified = "it has no mark: it was flushed, or is not rollcall's"
+		st.Unverified = noMark
 	}
 	if why, on := m["paused"]; on {
 		st.Paused = reasonOf(why)
-	} else if pause.Err() == nil {
-		st.Paused = reasonOf(pause.Val())
+	} else if r.pause.Err() == nil {
+		st.Paused = reasonOf(r.pause.Val())
 	}
-	st.InFlight = st.Intent != nil || lease.Val() > 0
+	st.SilentUntil = silentUntil(m, st.Now)
+	st.InFlight = st.Intent != nil || r.lease.Val() > 0
 	return st, nil
+}
+
+// noMark is why a store without a mark can't be trusted, and what to do.
+const noMark = "it has no mark: it was flushed, or is not rollcall's; run `rollcall state restore --audit FILE`, or `rollcall state init` if it is new"
+
+// silentUntil is when a fleet that fell silent may be believed again: after it was
+// heard, as long as it was silent. While it is silent that moves along.
+func silentUntil(meta map[string]string, now time.Time) time.Time {
+	until := at(meta["silentUntil"])
+	if since := at(meta["silentSince"]); !since.IsZero() && now.Add(now.Sub(since)).After(until) {
+		until = now.Add(now.Sub(since))
+	}
+	return until
 }
 
 // read makes the standing of a device's hash. What time alone does to a state,
@@ -53,7 +102,7 @@ func read(d map[string]string, now time.Time, tokenID string) action.Standing {
 	if st.State == "" {
 		st.State = StateNone
 	}
-	st.DeletedAt, st.CameBackAt = at(d["deletedAt"]), at(d["cameBackAt"])
+	st.DeletedAt, st.CameBackAt, st.RestoreBy = at(d["deletedAt"]), at(d["cameBackAt"]), at(d["restoreBy"])
 	st.VerifyFails, _ = strconv.Atoi(d["vfails"])
 	st.VerifyFailAt = at(d["vfailAt"])
 	st.Undecided = st.State == StateUndecided
@@ -121,18 +170,13 @@ func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error)
 	}
 	r, err := s.run(ctx, "note", n.Dev, "", args{
 		"entry": e, "hostname": n.Hostname, "verified": n.Verified, "failed": failed(n.VerifyFailed),
-		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack,
+		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack, "why": n.Why,
+		"eligible": n.Eligible, "live": n.Mode == action.LiveMode, "fleet": string(n.Fleet), "within": n.Within.Milliseconds(),
 	})
 	if err != nil {
 		return action.Receipt{}, err
 	}
 	return r.receipt(), nil
-}
-
-// Lease implements action.Deletes.
-func (s *Store) Lease(ctx context.Context, dev action.Ref, owner string, ttl time.Duration) (bool, error) {
-	ok, err := s.rdb.SetNX(ctx, leaseKey(dev.TenantID, dev.EndpointID), owner, ttl).Result()
-	return ok, away(err)
 }
 
 // Release implements action.Deletes.
@@ -142,33 +186,19 @@ func (s *Store) Release(ctx context.Context, dev action.Ref, owner string) error
 
 // Paused implements action.Deletes.
 func (s *Store) Paused(ctx context.Context, tenantID string) (string, error) {
-	_, paused, err := s.gate(ctx, tenantID)
-	return paused, err
-}
-
-// gate reads, in one round trip, what lies in other slots than the tenant and
-// may bar a delete all the same: the mark, and why deletes are paused, globally
-// or for the tenant. Each is empty where there is none.
-func (s *Store) gate(ctx context.Context, tenantID string) (string, string, error) {
 	pipe := s.rdb.Pipeline()
-	id := pipe.Get(ctx, keyMark)
-	global := pipe.HGet(ctx, keyPause, "paused")
-	tenant := pipe.HGet(ctx, metaKey(tenantID), "paused")
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return "", "", away(err)
-	}
-	for _, c := range []*redis.StringCmd{id, global, tenant} {
-		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return "", "", away(err)
-		}
-	}
+	global, tenant := pipe.HGet(ctx, keyPause, "paused"), pipe.HGet(ctx, metaKey(tenantID), "paused")
+	_, _ = pipe.Exec(ctx) // each command's own error says more
 	paused := ""
 	for _, c := range []*redis.StringCmd{tenant, global} {
-		if c.Err() == nil {
+		switch err := c.Err(); {
+		case err == nil:
 			paused = reasonOf(c.Val())
+		case !errors.Is(err, redis.Nil):
+			return "", away(err)
 		}
 	}
-	return id.Val(), paused, nil
+	return paused, nil
 }
 
 // reasonOf is why a switch that is on is on: never empty, which would read as off.
@@ -180,22 +210,11 @@ func reasonOf(why string) string {
 }
 
 // Begin implements action.Deletes. The global switch and the mark lie in other
-// slots than the tenant, so they are read right before the script.
+// slots than the tenant, so they are read right behind the script.
 func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, error) {
-	id, paused, err := s.gate(ctx, in.Dev.TenantID)
-	if err != nil {
-		return action.Begun{}, err
-	}
-	if id == "" {
-		return action.Begun{Code: policy.StateUnverified, Text: "The store has no mark.", RetryAfter: 5 * time.Minute}, nil
-	}
-	if in.Installation != "" && id != in.Installation {
-		return action.Begun{Code: policy.TokenExpired, Text: "The token was sealed for another installation of the store."}, nil
-	}
-	if paused != "" {
-		return action.Begun{Code: policy.KillSwitch, Text: "Deletes are paused: " + paused + ".", RetryAfter: 5 * time.Minute}, nil
-	}
-	e, err := entry(in.Mark, map[string]any{"tokenId": in.TokenID, "ticketId": in.TicketID})
+	e, err := entry(in.Mark, map[string]any{
+		"tokenId": in.TokenID, "ticketId": in.TicketID, "settleAfter": in.Settle.String(), "record": kept(in.Record),
+	})
 	if err != nil {
 		return action.Begun{}, err
 	}
@@ -209,10 +228,38 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 	if err != nil {
 		return action.Begun{}, err
 	}
-	return action.Begun{
-		Receipt: action.Receipt{Seq: r.Seq, Installation: id}, Code: policy.Code(r.Code), Text: r.Text,
-		RetryAfter: time.Duration(r.Retry) * time.Millisecond,
-	}, nil
+	b := action.Begun{
+		Receipt: r.receipt(), Code: policy.Code(r.Code), Text: r.Text, RetryAfter: time.Duration(r.Retry) * time.Millisecond,
+	}
+	if barred := r.barred(in); b.Code == "" && barred.Code != "" {
+		m := in.Mark
+		m.Outcome = "unsent"
+		_, err := s.Settle(ctx, action.Settlement{Mark: m, Owner: in.Owner, TokenID: in.TokenID, TicketID: in.TicketID, As: action.SettleUnsent})
+		return barred, err
+	}
+	return b, nil
+}
+
+// barred is what lies in other slots than the tenant and bars a delete all the
+// same: no mark or another, and the global switch.
+func (r reply) barred(in action.Intent) action.Begun {
+	switch {
+	case r.installation == "":
+		return action.Begun{Code: policy.StateUnverified, Text: "The store can't be trusted: " + noMark + ".", RetryAfter: 5 * time.Minute}
+	case in.Installation != "" && r.installation != in.Installation:
+		return action.Begun{Code: policy.TokenExpired, Text: "The token was sealed for another installation of the store."}
+	case r.paused != "":
+		return action.Begun{Code: policy.KillSwitch, Text: "Deletes are paused: " + r.paused + ".", RetryAfter: 5 * time.Minute}
+	}
+	return action.Begun{}
+}
+
+// kept is a record as an audit entry holds it; null for none.
+func kept(record []byte) json.RawMessage {
+	if !json.Valid(record) {
+		return json.RawMessage("null")
+	}
+	return record
 }
 
 // Settle implements action.Deletes.
@@ -227,24 +274,20 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 	} else {
 		t = &action.Trouble{Class: action.Ambiguous, Text: "The outcome of the DELETE is not known yet."}
 	}
-	if x.As == action.SettleDeleted && !x.RestoreBy.IsZero() {
+	restoreBy := int64(0)
+	if !x.RestoreBy.IsZero() {
+		restoreBy = x.RestoreBy.UnixMilli()
+	}
+	if x.As == action.SettleDeleted && restoreBy > 0 {
 		more["restoreBy"] = x.RestoreBy.UTC().Format(time.RFC3339)
 	}
 	e, err := entry(x.Mark, more)
 	if err != nil {
 		return action.Receipt{}, err
 	}
-	device, err := s.rdb.HGet(ctx, deviceKey(x.Dev.TenantID, x.Dev.EndpointID), "ticket").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return action.Receipt{}, away(err)
-	}
-	restoreBy := int64(0)
-	if !x.RestoreBy.IsZero() {
-		restoreBy = x.RestoreBy.UnixMilli()
-	}
-	r, err := s.run(ctx, "settle", x.Dev, device, args{
+	r, err := s.run(ctx, "settle", x.Dev, x.TicketID, args{
 		"entry": e, "hostname": x.Hostname, "token": x.TokenID, "owner": x.Owner, "as": string(x.As), "failed": failed(t),
-		"text": t.Text, "restoreBy": restoreBy,
+		"ticket": x.TicketID, "text": t.Text, "restoreBy": restoreBy,
 	})
 	if err != nil {
 		return action.Receipt{}, err

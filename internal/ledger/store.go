@@ -123,6 +123,7 @@ type reply struct {
 	Gone    int     `json:"gone"`
 
 	installation string
+	paused       string // why the global switch is on; empty = it is not
 }
 
 // args are a script's argument.
@@ -151,18 +152,14 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 	argv := append([]any{string(b)}, texts...)
 	keys := scriptKeys(dev.TenantID, dev.EndpointID, ticketID)
 	host, _ := a["hostname"].(string)
-	raw, mark, err := s.exec(ctx, s.scripts[name], keys, argv, dev, host)
+	r, err := s.exec(ctx, s.scripts[name], keys, argv, dev, host)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		if err := s.scripts[name].Load(ctx, s.rdb).Err(); err != nil {
 			return reply{}, away(err)
 		}
-		raw, mark, err = s.exec(ctx, s.scripts[name], keys, argv, dev, host)
+		r, err = s.exec(ctx, s.scripts[name], keys, argv, dev, host)
 	}
 	if err != nil {
-		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
-	}
-	r := reply{installation: mark}
-	if err := json.Unmarshal([]byte(raw), &r); err != nil {
 		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
 	}
 	if r.Seq != 1 {
@@ -179,19 +176,28 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 }
 
 // exec is the round trip of run.
-func (s *Store) exec(ctx context.Context, script *redis.Script, keys []string, argv []any, dev action.Ref, host string) (raw, mark string, err error) {
+func (s *Store) exec(ctx context.Context, script *redis.Script, keys []string, argv []any, dev action.Ref, host string) (reply, error) {
 	pipe := s.rdb.Pipeline()
 	ran := pipe.EvalSha(ctx, script.Hash(), keys, argv...)
-	id := pipe.Get(ctx, keyMark)
+	id, pause := pipe.Get(ctx, keyMark), pipe.HGet(ctx, keyPause, "paused")
 	if short := shortName(host); short != "" {
 		pipe.SAdd(ctx, hostKey(dev.TenantID, short), dev.EndpointID)
 	}
 	_, _ = pipe.Exec(ctx) // each command's own error says more
-	if err := id.Err(); err != nil && !errors.Is(err, redis.Nil) && ran.Err() == nil {
-		return "", "", err
+	raw, err := ran.Text()
+	if err != nil {
+		return reply{}, err
 	}
-	raw, err = ran.Text()
-	return raw, id.Val(), err
+	for _, c := range []*redis.StringCmd{id, pause} {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return reply{}, err
+		}
+	}
+	r := reply{installation: id.Val()}
+	if pause.Err() == nil {
+		r.paused = reasonOf(pause.Val())
+	}
+	return r, json.Unmarshal([]byte(raw), &r)
 }
 
 // shortName is a host name up to its first dot, in lower case.

@@ -193,6 +193,13 @@ func eventStale(f Facts, p Params, now time.Time) finding {
 	return pass()
 }
 
+// Silent reports whether Central, as it was read, has heard from no device of the
+// tenant within the canary's time.
+func Silent(live Live, p Params, now time.Time) bool {
+	newest := live.NewestSeenAt
+	return !newest.Known() || newest.Value.After(now.Add(skew)) || now.Sub(newest.Value) > p.NewestWithin
+}
+
 func fleetSilent(f Facts, p Params, now time.Time) finding {
 	if !f.found() {
 		return quiet()
@@ -201,8 +208,7 @@ func fleetSilent(f Facts, p Params, now time.Time) finding {
 		return hits("After a silence of the fleet nothing is deleted until " + when(f.Standing.SilentUntil) + ".").
 			again(f.Standing.SilentUntil.Sub(now))
 	}
-	newest := f.Live.NewestSeenAt
-	if !newest.Known() || newest.Value.After(now.Add(skew)) || now.Sub(newest.Value) > p.NewestWithin {
+	if Silent(f.Live, p, now) {
 		return hits(fmt.Sprintf("Central has heard from no device of the tenant within %s.", p.NewestWithin)).again(15 * time.Minute)
 	}
 	return pass()

@@ -2,8 +2,8 @@
 -- arrows. One JSON argument comes in, with the audit entry and one more text that
 -- is only stored; one JSON answer goes out.
 local A, ENTRY, STORED = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
-local DEVICE, META, AUDIT, ATTEMPTS, INFLIGHT, OPEN, DELETED, KEPT, FAILURES, DECISIONS, DECIDED, RECORDS, TICKETS, TICKET, LEASE =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local DEVICE, META, AUDIT, ATTEMPTS, INFLIGHT, OPEN, DELETED, KEPT, FAILURES, DECISIONS, DECIDED, RECORDS, TICKETS, TICKET, LEASE, ELIGIBLE, ELIGIBLE_DAYS =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000) + A.offset
@@ -52,8 +52,15 @@ elseif D.state == 'kept' and tonumber(D.keepUntil) <= NOW then
   redis.call('ZREM', KEPT, A.endpoint)
 end
 
+-- add adds what only the script knows to the audit entry of this step.
+local ADDED = ''
+local function add(name, value)
+  ADDED = ADDED .. ',' .. cjson.encode(name) .. ':' .. cjson.encode(value)
+end
+
 -- audit appends an entry under the next number; entries have no gaps.
 local function audit(entry)
+  if ADDED ~= '' then entry = string.sub(entry, 1, -2) .. ADDED .. '}' end
   local seq = redis.call('HINCRBY', META, 'seq', 1)
   redis.call('XADD', AUDIT, seq .. '-0', 'at', ms(NOW), 'e', entry)
   return seq
@@ -79,7 +86,7 @@ local function fall()
 end
 
 local function trip(why)
-  redis.call('HSETNX', META, 'circuit', why)
+  if redis.call('HSETNX', META, 'circuit', why) == 1 then add('circuitOpened', why) end
 end
 
 local function answer(t)

@@ -1,4 +1,6 @@
--- The end of an intent. One that is not this token's is not touched.
+-- The end of an intent, and of the lease under which it was written. One that is
+-- not this token's is not touched.
+if A.owner ~= '' and redis.call('GET', LEASE) == A.owner then redis.call('DEL', LEASE) end
 -- But one that was called failed and is gone after all is put right.
 local late = D.state == 'failed' and A.as == 'deleted' and D.lastToken == A.token
 if not late and (D.state ~= 'deleting' or D.intentToken ~= A.token) then return answer({}) end
@@ -37,7 +39,7 @@ elseif A.as == 'limited' then
 elseif A.as == 'unsent' then
   if approval ~= '' and D.approval == approval then
     over('restore', 'unsent')
-    if D.ticket then redis.call('HSET', TICKET, 'approvalUsed', '') end
+    if A.ticket ~= '' then redis.call('HSET', TICKET, 'approvalUsed', '') end
   else
     over('unsend', 'unsent')
   end
