@@ -4,7 +4,7 @@ GO       ?= go
 GOFLAGS_ := -tags nomsgpack
 FUZZTIME ?= 30s
 
-.PHONY: dev build test needs format lint race fuzz cover bench
+.PHONY: dev build test needs format lint race crash fuzz cover bench
 
 dev: ## everything in one process on loopback, with curl lines to paste
 	$(GO) run $(GOFLAGS_) ./cmd/rollcall dev
@@ -38,6 +38,9 @@ lint: ## golangci-lint, pinned in tools.mod
 
 race: needs ## only the tests, with the race detector
 	$(GO) test -race -shuffle=on -count=1 $(GOFLAGS_) ./...
+
+crash: needs ## the long crash test: everything is killed, stopped and cut under load, then counted (about 7 minutes)
+	CRASH=long $(GO) test -run '^TestCrash' -count=1 -v -timeout 15m $(GOFLAGS_) ./cmd/rollcall
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

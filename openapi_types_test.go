@@ -51,6 +51,11 @@ func TestGoTypesAreTheSchemas(t *testing.T) {
 		"Exclusion": reflect.TypeFor[api.Exclusion](), "Ticket": reflect.TypeFor[api.Ticket](), "Failure": reflect.TypeFor[api.Failure](),
 		"Ack": reflect.TypeFor[api.Ack](), "DeviceRecord": reflect.TypeFor[api.DeviceRecord](),
 		"AdminState": reflect.TypeFor[api.AdminState](), "Me": reflect.TypeFor[api.Me](),
+		"Decision": reflect.TypeFor[api.Decision](), "DecisionList": reflect.TypeFor[api.List[api.Decision]](),
+		"Recovery": reflect.TypeFor[api.Recovery](), "ReplayRequest": reflect.TypeFor[api.ReplayRequest](),
+		"Replay": reflect.TypeFor[api.Replay](), "ReplayVerdict": reflect.TypeFor[api.ReplayVerdict](),
+		"ReplayBaseline": reflect.TypeFor[api.ReplayBaseline](), "ReplayChange": reflect.TypeFor[api.ReplayChange](),
+		"ReplayFlip":    reflect.TypeFor[api.ReplayFlip](),
 		"ExclusionList": reflect.TypeFor[api.List[api.Exclusion]](), "device": reflect.TypeFor[api.Device](),
 	} {
 		schema := device

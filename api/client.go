@@ -81,15 +81,20 @@ func (c *Client) act(ctx context.Context, action string, in any) (*Answer, error
 // call sends in as JSON (nil: a GET) and decodes the answer. Any status but 2xx
 // is an *Error.
 func call[T any](ctx context.Context, c *Client, path string, q url.Values, in any) (*T, error) {
+	limit := int64(maxAnswer)
+	if in == nil {
+		limit = maxList
+	}
+	return receive[T](ctx, c, path, q, in, limit)
+}
+
+// receive is call for an answer of at most limit bytes.
+func receive[T any](ctx context.Context, c *Client, path string, q url.Values, in any, limit int64) (*T, error) {
 	res, err := c.send(ctx, path, q, in)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	limit := int64(maxAnswer)
-	if in == nil {
-		limit = maxList
-	}
 	b, err := readAll(res.Body, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

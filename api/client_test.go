@@ -92,6 +92,19 @@ func TestEachCallGoesToItsRoute(t *testing.T) {
 		}, recorded{Method: "POST", Path: "/v1/failures/e/ack", Body: `{"tenantId":"t","by":"a"}`}},
 		{"devices", func(c *api.Client) error { _, err := c.Devices(t.Context(), "H"); return err }, recorded{Method: "GET", Path: "/v1/devices", Query: "hostname=H"}},
 		{"device", func(c *api.Client) error { _, err := c.Device(t.Context(), "t", "e"); return err }, recorded{Method: "GET", Path: "/v1/devices/e", Query: "tenantId=t"}},
+		{"recovery", func(c *api.Client) error { _, err := c.Recovery(t.Context(), "t", "e"); return err }, recorded{Method: "GET", Path: "/v1/devices/e/recovery", Query: "tenantId=t"}},
+		{"decisions", func(c *api.Client) error {
+			_, err := c.Decisions(t.Context(), api.DecisionsQuery{Verdict: "delete", ReasonCode: "ELIGIBLE", Since: since})
+			return err
+		}, recorded{Method: "GET", Path: "/v1/decisions", Query: "reasonCode=ELIGIBLE&since=2026-11-20T05%3A00%3A00Z&verdict=delete"}},
+		{"all decisions", func(c *api.Client) error {
+			_, err := c.Decisions(t.Context(), api.DecisionsQuery{})
+			return err
+		}, recorded{Method: "GET", Path: "/v1/decisions"}},
+		{"replay", func(c *api.Client) error {
+			_, err := c.ReplayPolicy(t.Context(), api.ReplayRequest{Policy: "a: 1\n", Since: "30d"})
+			return err
+		}, recorded{Method: "POST", Path: "/v1/policy/replay", Body: `{"policy":"a: 1\n","since":"30d"}`}},
 		{"pause", func(c *api.Client) error {
 			_, err := c.Pause(t.Context(), api.AdminRequest{Reason: "r", By: "a"})
 			return err
@@ -178,6 +191,15 @@ func TestBadAnswersAreNoAnswers(t *testing.T) {
 		if a, err := c.Delete(t.Context(), api.DeleteRequest{Token: "t"}); err == nil || a != nil {
 			t.Errorf("%s: answer %v, error %v", name, a, err)
 		}
+	}
+}
+
+func TestAReplayMayNameManyDevices(t *testing.T) {
+	flip := `{"tenantId":"t","endpointId":"e","hostname":"WS-1","fromVerdict":"manual","fromReasonCode":"VIP","toVerdict":"delete","toReasonCode":"ELIGIBLE"}`
+	c, _ := service(t, 200, `{"replayed":20000,"toDelete":[`+strings.Repeat(flip+",", 19999)+flip+`]}`)
+	r, err := c.ReplayPolicy(t.Context(), api.ReplayRequest{Policy: "x"})
+	if err != nil || len(r.ToDelete) != 20000 {
+		t.Errorf("%v", err)
 	}
 }
 

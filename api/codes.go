@@ -63,6 +63,23 @@ const (
 	OutcomeChanged       = "changed"
 )
 
+// What live mode makes of a verdict, in Decision.WouldHave.
+const (
+	WouldHaveDeleted   = "deleted"      // within limits, window and a second look at Central
+	WouldHaveAsked     = "asked_person" // by a ticket
+	WouldHaveLeftAlone = "left_alone"
+)
+
+// The routes of Recovery: the best way back that is still open.
+const (
+	RouteCheck     = "check"             // Central has the device again: see that it is protected
+	RouteWait      = "wait"              // the outcome of a delete is not known yet
+	RouteRestore   = "restore"           // restore it in Central
+	RouteTamper    = "tamper-protection" // lift its tamper protection, then reinstall
+	RouteReinstall = "reinstall"
+	RouteNone      = "none" // it is not on record as deleted
+)
+
 // What to call next.
 const (
 	NextEvaluate   = "evaluate"

@@ -47,6 +47,31 @@ func (c *Client) Device(ctx context.Context, tenantID, endpointID string) (*Devi
 	return call[DeviceRecord](ctx, c, "/v1/devices/"+url.PathEscape(endpointID), query("tenantId", tenantID), nil)
 }
 
+// Recovery reads the steps to protect a device again that was deleted while in
+// use; a device that is not on record is an *Error with CodeNotFound.
+func (c *Client) Recovery(ctx context.Context, tenantID, endpointID string) (*Recovery, error) {
+	return call[Recovery](ctx, c, "/v1/devices/"+url.PathEscape(endpointID)+"/recovery", query("tenantId", tenantID), nil)
+}
+
+// DecisionsQuery narrows the sheet of decisions; zero fields do not.
+type DecisionsQuery struct {
+	Verdict    string // delete, manual, skip or keep
+	ReasonCode string
+	Since      time.Time // inclusive
+}
+
+// Decisions reads the latest decision on each device.
+func (c *Client) Decisions(ctx context.Context, q DecisionsQuery) (*List[Decision], error) {
+	v := query("verdict", q.Verdict, "reasonCode", q.ReasonCode, "since", stamp(q.Since))
+	return call[List[Decision]](ctx, c, "/v1/decisions", v, nil)
+}
+
+// ReplayPolicy asks a candidate policy about the decisions on record. A policy
+// with faults is an *Error with CodeInvalid that names each in Errors.
+func (c *Client) ReplayPolicy(ctx context.Context, in ReplayRequest) (*Replay, error) {
+	return receive[Replay](ctx, c, "/v1/policy/replay", nil, in, maxList)
+}
+
 // Pause throws the kill switch.
 func (c *Client) Pause(ctx context.Context, in AdminRequest) (*AdminState, error) {
 	return call[AdminState](ctx, c, "/v1/admin/pause", nil, in)

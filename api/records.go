@@ -60,6 +60,8 @@ type Failure struct {
 	FirstAt time.Time `json:"firstAt"`
 	LastAt  time.Time `json:"lastAt"`
 	Text    string    `json:"text"`
+	// CorrelationID is Central's, of the last call that failed; its support asks for it.
+	CorrelationID *string `json:"correlationId"`
 }
 
 // Ack says whether a failure was taken off the list. False: none waited.

@@ -78,6 +78,16 @@ type AdminRequest struct {
 	RequestID string `json:"requestId,omitempty" validate:"max=128"`
 }
 
+// ReplayRequest asks a candidate policy about the decisions on record.
+type ReplayRequest struct {
+	// Policy is the text of a policy file (YAML).
+	Policy string `json:"policy" validate:"required"`
+	// Since narrows it to later decisions: RFC 3339 with a zone, Unix seconds, or
+	// how long ago, as in 30d, 12h or 90m. Empty = all that are on record.
+	Since     string `json:"since,omitempty"`
+	RequestID string `json:"requestId,omitempty" validate:"max=128"`
+}
+
 // TicketID is a ticket's id in the ticket system. Systems that number their
 // tickets may send the number; it is kept as its digits.
 type TicketID string

@@ -17,6 +17,7 @@ func TestAnswersLeaveNothingOut(t *testing.T) {
 	for _, v := range []any{
 		api.Answer{}, api.Reason{}, api.Device{}, api.Error{}, api.FieldError{}, api.List[api.Ticket]{},
 		api.Exclusion{}, api.Ticket{}, api.Failure{}, api.Ack{}, api.AuditEntry{}, api.DeviceRecord{}, api.AdminState{}, api.Me{},
+		api.Decision{}, api.Recovery{}, api.Replay{}, api.ReplayVerdict{}, api.ReplayBaseline{}, api.ReplayChange{}, api.ReplayFlip{},
 	} {
 		kind := reflect.TypeOf(v)
 		for field := range kind.Fields() {

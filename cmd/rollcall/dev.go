@@ -100,7 +100,7 @@ func devStore(ctx context.Context) (*ledger.Store, func(), error) {
 	}
 	store, err := ledger.Open(ctx, ledger.Options{URL: "redis://" + redis.Addr()})
 	if err == nil {
-		_, _, err = store.InitMark(ctx, false)
+		_, _, err = store.InitMark(ctx)
 	}
 	if err != nil {
 		redis.Close()

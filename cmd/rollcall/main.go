@@ -61,6 +61,7 @@ type commands struct {
 	Serve  serveCmd  `cmd:"" help:"Run the service. Needs Redis. Sends no DELETE unless ROLLCALL_MODE is live."`
 	Key    keyCmd    `cmd:"" help:"Make API keys."`
 	Policy policyCmd `cmd:"" help:"Check policy files."`
+	Audit  auditCmd  `cmd:"" help:"Check the audit trail."`
 	State  stateCmd  `cmd:"" help:"Look after the store."`
 
 	Pause        pauseCmd        `cmd:"" help:"Throw the kill switch: no device is deleted until resume. Works while the service is down."`

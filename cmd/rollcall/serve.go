@@ -25,9 +25,12 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// How often unsettled deletes are looked at, and how long the end may take.
+// How often the loops in the background run, and how long the end may take.
 const (
-	reconcileEvery = 5 * time.Second
+	reconcileEvery = 5 * time.Second        // unsettled deletes
+	exportEvery    = 500 * time.Millisecond // the audit trail
+	watchEvery     = time.Hour              // whether a deleted device came back; each tenant once a day
+	ageEvery       = 6 * time.Hour          // what has outlived its retention
 	startPatience  = 5 * time.Second
 	drainLeast     = 200 * time.Millisecond
 	drainMost      = 10 * time.Second
@@ -73,7 +76,7 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 		}
 		log.Info().Str("policyVersion", force.Rules().Params.Version).Msg("policy and keys reloaded")
 	}
-	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak, tls: config}
+	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak, tls: config, audit: p.stdout}
 	return s.run(ctx, hup, reload)
 }
 
@@ -141,6 +144,7 @@ type service struct {
 	store *ledger.Store
 	weak  []string
 	tls   *tls.Config       // nil = none
+	audit io.Writer         // takes the audit lines; nil = they are not exported
 	after func(addr string) // called once the address is known; may be nil
 }
 
@@ -174,7 +178,9 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	loops.Go(func() { s.reconcile(background, runner) })
+	for _, l := range s.loops(runner) {
+		loops.Go(func() { s.loop(background, l) })
+	}
 	loops.Go(func() { reloads(background, hup, reload) })
 	bound := s.cfg.ActionTimeout + s.cfg.CentralTimeout + drainLeast
 	err = server{
@@ -185,7 +191,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	loops.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound+s.cfg.CentralTimeout)
 	defer cancel()
-	return errors.Join(err, runner.Wait(end))
+	return errors.Join(err, runner.Wait(end), s.export(end)) // what was done last is told too
 }
 
 // edge is the HTTP handler.
@@ -194,6 +200,7 @@ func (s service) edge(runner *action.Runner, leaving *atomic.Bool) (http.Handler
 		Runner: runner, Books: s.store, Keys: s.force.Keys, Ready: s.ready, Stopping: leaving.Load, Log: s.log,
 		Spec: rollcall.OpenAPI(), Version: version(), Mode: s.cfg.Mode, KeyRate: s.cfg.KeyRate,
 		PolicyVersion: func() string { return s.force.Rules().Params.Version }, Weak: func() []string { return s.weak },
+		Candidate: candidate,
 	})
 }
 
@@ -210,20 +217,51 @@ func (s service) ready(ctx context.Context) error {
 	return err
 }
 
-// reconcile settles deletes whose outcome is not known.
-func (s service) reconcile(ctx context.Context, runner *action.Runner) {
-	tick := time.NewTicker(reconcileEvery)
+// loop is something that is done again and again.
+type loop struct {
+	every time.Duration
+	do    func(context.Context) error
+	fails string // what the log says when it can't be done
+}
+
+// loops are what runs in the background, each apart from the others: one may be
+// waiting for Central.
+func (s service) loops(runner *action.Runner) []loop {
+	return []loop{
+		{reconcileEvery, runner.Reconcile, "unsettled deletes could not be looked at"},
+		{exportEvery, s.export, "audit entries could not be exported"},
+		{watchEvery, runner.Watch, "it could not be seen everywhere whether deleted devices came back"},
+		{ageEvery, s.store.Age, "what has outlived its retention could not be taken away"},
+	}
+}
+
+// loop does it until ctx ends. A fault that lasts is told once, until it changes.
+func (s service) loop(ctx context.Context, l loop) {
+	tick := time.NewTicker(l.every)
 	defer tick.Stop()
+	told := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := runner.Reconcile(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn().Err(err).Msg("unsettled deletes could not be looked at")
-			}
+		}
+		err := l.do(ctx)
+		if err != nil && ctx.Err() == nil && err.Error() != told {
+			s.log.Warn().Err(err).Msg(l.fails)
+		}
+		if told = ""; err != nil {
+			told = err.Error()
 		}
 	}
+}
+
+// export writes the audit entries that are new.
+func (s service) export(ctx context.Context) error {
+	if s.audit == nil {
+		return nil
+	}
+	return s.store.Export(ctx, s.audit)
 }
 
 // reloads reloads when asked. It stands apart from the reconciler, which may be

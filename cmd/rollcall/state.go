@@ -15,7 +15,8 @@ import (
 
 // stateCmd looks after the store.
 type stateCmd struct {
-	Init stateInitCmd `cmd:"" help:"Mark this Redis as rollcall's store, once; live mode does not start without the mark."`
+	Init    stateInitCmd    `cmd:"" help:"Mark this Redis as rollcall's store, once; live mode does not start without the mark."`
+	Restore stateRestoreCmd `cmd:"" help:"Rebuild a lost store from audit lines; refuses gaps. Stop the service first, and begin with an empty Redis or an older backup of it."`
 }
 
 // stateInitCmd marks the store.
@@ -31,7 +32,15 @@ func (c stateInitCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	id, existed, err := store.InitMark(ctx, c.AcceptRollback)
+	if c.AcceptRollback {
+		id, err := store.AcceptRollback(ctx, operator())
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		_, err = fmt.Fprintf(p.stdout, "marked anew, installation %s; tokens of before are refused\n", id)
+		return err
+	}
+	id, existed, err := store.InitMark(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("store: %w", err)
@@ -96,6 +105,11 @@ func (f switchFlags) by() string {
 	if f.By != "" {
 		return f.By
 	}
+	return operator()
+}
+
+// operator is the user of the operating system.
+func operator() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return u.Username
 	}

@@ -221,7 +221,8 @@ func (d *deletion) refuseStale() bool {
 func (d *deletion) outdated() bool {
 	switch c := d.c; {
 	case c.Installation != d.st.Installation:
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store.")
+		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store: evaluate again. "+
+			"If the store should be the same, it was lost: see `rollcall state restore`.")
 	case c.Mode != d.mode:
 		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
 	case !d.r.now().Before(c.Till):

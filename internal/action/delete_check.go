@@ -24,7 +24,12 @@ func (d *deletion) lease(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	d.st = d.r.trusted(st, d.c.Dev, d.mode, d.c, was)
+	if d.st, err = d.r.trusted(ctx, st, d.c.Dev, d.mode, d.c, was); err != nil {
+		if ok {
+			d.release(ctx)
+		}
+		return false, err
+	}
 	d.res.Hostname = name(policy.Live{}, d.event, d.st)
 	return ok, nil
 }

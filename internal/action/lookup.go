@@ -34,24 +34,46 @@ func (r *Runner) standing(ctx context.Context, dev Ref, mode string, c claims) (
 	if err != nil {
 		return Standing{}, err
 	}
-	return r.trusted(s, dev, mode, c, was), nil
+	return r.trusted(ctx, s, dev, mode, c, was)
 }
 
 // trusted holds a record that was read against what the token says, and what
-// was known of the tenant before the read.
-func (r *Runner) trusted(s Standing, dev Ref, mode string, c claims, was Receipt) Standing {
+// was known of the store and the tenant before the read.
+func (r *Runner) trusted(ctx context.Context, s Standing, dev Ref, mode string, c claims, was Receipt) (Standing, error) {
 	at := Receipt{Seq: s.Seq, Installation: s.Installation}
 	rolledBack := behind(at, was) || behind(at, Receipt{Seq: c.Seq, Installation: c.Installation})
-	switch {
+	switch foreign, err := r.foreign(ctx, s.Installation); {
+	case err != nil:
+		return Standing{}, err
 	case mode != LiveMode:
 		s.Unverified = ""
-	case s.Unverified == "" && rolledBack:
-		s.Unverified = "the store's audit sequence is lower than one that was already handed out"
+	case s.Unverified != "":
+	case foreign:
+		s.Unverified = "its mark is not the one that it had when this process began: if that is meant, restart the service; " +
+			"else point ROLLCALL_REDIS_URL to the right store, or run `rollcall state restore --audit FILE`"
+	case rolledBack:
+		s.Unverified = "its audit sequence is lower than one that was already handed out, so it was rolled back: " +
+			"run `rollcall state restore --audit FILE`, or `rollcall state init --accept-rollback` to give up what it lost"
 	}
 	if !rolledBack {
 		r.seen.saw(dev.TenantID, at)
 	}
-	return s
+	return s, nil
+}
+
+// foreign reports whether the store bears another mark than the one that this
+// process first saw, and that an operator did not put there for the same store.
+func (r *Runner) foreign(ctx context.Context, installation string) (bool, error) {
+	known := r.seen.installation(installation)
+	if installation == "" || known == installation {
+		return false, nil
+	}
+	follows, err := r.ledger.Follows(ctx, installation, known)
+	if err != nil || !follows {
+		return true, err
+	}
+	r.seen.adopt(installation)
+	return false, nil
 }
 
 // look reads the device live. A limit or an outage of Central's is no failure of

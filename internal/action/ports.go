@@ -86,6 +86,10 @@ type Sent struct {
 // can't be trusted to have answered; nothing may be deleted on it.
 var ErrState = errors.New("state unavailable")
 
+// ErrStateFull comes with ErrState where Redis answers and refuses to write: it is
+// full, can't save, or is a replica. Nothing was written; it needs an operator.
+var ErrStateFull = errors.New("state can't be written")
+
 // ErrNotFound is returned where a ticket or device is not on record.
 var ErrNotFound = errors.New("not on record")
 
@@ -106,9 +110,15 @@ type Ledger interface {
 	// Gone lists the devices that were deleted since a time and have not come
 	// back, of every tenant, one tenant after another.
 	Gone(ctx context.Context, since time.Time) iter.Seq2[Gone, error]
+	// Follows reports whether the store is of this installation, for which an
+	// operator gave up the one before.
+	Follows(ctx context.Context, installation, before string) (bool, error)
 	// Turn takes the one turn of a task for ttl; false when another process has
 	// it. It is not given back: it runs out.
 	Turn(ctx context.Context, task string, ttl time.Duration) (bool, error)
+	// Rest keeps everybody from a task's turn for ttl from now on, whoever had it:
+	// it is done.
+	Rest(ctx context.Context, task string, ttl time.Duration) error
 	Deletes
 	Tickets
 }

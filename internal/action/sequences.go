@@ -3,10 +3,29 @@ package action
 import "sync"
 
 // sequences remembers, per tenant, the highest audit sequence that this process
-// has seen. A store that shows less was rolled back. The zero value is ready.
+// has seen, and the store's installation. A store that shows less was rolled
+// back, one that bears another mark is another. The zero value is ready.
 type sequences struct {
-	mu   sync.Mutex
-	high map[string]Receipt
+	mu    sync.Mutex
+	high  map[string]Receipt
+	first string // the installation of the store
+}
+
+// installation is the one that was seen first, or adopted since.
+func (s *sequences) installation(now string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == "" {
+		s.first = now
+	}
+	return s.first
+}
+
+// adopt takes another installation for the one of the store.
+func (s *sequences) adopt(installation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first = installation
 }
 
 // of returns what was seen of a tenant. Read it before asking the store: what

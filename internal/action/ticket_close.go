@@ -28,6 +28,9 @@ func (r *Runner) TicketClose(ctx context.Context, call Call, in TicketCloseInput
 	if err != nil {
 		return Result{}, err
 	}
+	if len(t.Claims) == 0 && in.Decision == "delete" {
+		return r.unshown(call, t, p, now)
+	}
 	closing, err := r.closing(call, in, t, p, now)
 	if err != nil {
 		return Result{}, err
@@ -52,6 +55,15 @@ func (r *Runner) TicketClose(ctx context.Context, call Call, in TicketCloseInput
 	res.Next = "delete"
 	res.Token, err = r.seal(ctx, kindApproval, approved)
 	return res, err
+}
+
+// unshown refuses a yes to a ticket that was rebuilt from the audit trail: what
+// the person was shown is not on record any more, so there is nothing that the
+// approval could be bound to.
+func (r *Runner) unshown(call Call, t Ticket, p policy.Params, now time.Time) (Result, error) {
+	res := r.result(call, "ticket-close", t.Dev(), r.modeFor(t.TenantID, p), p, now)
+	res.Hostname = t.Hostname
+	return res.ticketed(TicketStep{Outcome: "refused", Code: policy.TokenExpired, Ticket: t})
 }
 
 // closing is what the ledger is asked to write.
@@ -79,6 +91,9 @@ func (r *Runner) closing(call Call, in TicketCloseInput, t Ticket, p policy.Para
 // shownFor is what the person who decided the ticket was shown.
 func shownFor(t Ticket) (claims, error) {
 	var c claims
+	if len(t.Claims) == 0 {
+		return c, nil // rebuilt from the audit trail
+	}
 	if err := json.Unmarshal(t.Claims, &c); err != nil {
 		return claims{}, fmt.Errorf("ticket's claims: %w", err)
 	}

@@ -92,6 +92,8 @@ func refusals(code policy.Code) string {
 		return "A delete of the device is under way."
 	case policy.ApprovalUsed:
 		return "The approval was already used."
+	case policy.TokenExpired:
+		return "What the person was shown was lost with the store: close with none, evaluate again and open a new ticket."
 	case policy.SecondPersonNeeded:
 		return "A VIP's device or a server needs openedBy and decidedBy, and they must differ."
 	default:

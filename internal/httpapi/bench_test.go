@@ -125,8 +125,8 @@ func floorHandler(b *testing.B, url string) http.Handler {
 	return g
 }
 
-// benchRedis starts a redis-server for the benchmark.
-func benchRedis(b *testing.B) string {
+// benchRedis starts a redis-server on a socket of its own.
+func benchRedis(b testing.TB) string {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "bench") //nolint:usetesting // short: the path of a socket may not be long
 	if err != nil {

@@ -18,6 +18,7 @@ const (
 	longWord    = 64
 	longURL     = 2048
 	longNote    = 4000
+	longPolicy  = maxBody
 )
 
 const badRequestID = "in X-Request-ID must have at most 128 characters, and no control characters"
@@ -144,6 +145,22 @@ func (b *adminBody) member(name string) slot {
 		return slot{into: &b.Reason, most: longNote, long: true}
 	case "by":
 		return slot{into: &b.By, most: longName}
+	case "requestId":
+		return slot{into: &b.RequestID, most: longRequest}
+	}
+	return slot{}
+}
+
+type replayBody struct{ api.ReplayRequest }
+
+func (b *replayBody) named() string { return b.RequestID }
+
+func (b *replayBody) member(name string) slot {
+	switch name {
+	case "policy":
+		return slot{into: &b.Policy, most: longPolicy, long: true, exact: true}
+	case "since":
+		return slot{into: &b.Since, most: longWord}
 	case "requestId":
 		return slot{into: &b.RequestID, most: longRequest}
 	}

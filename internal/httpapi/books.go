@@ -106,17 +106,7 @@ func (s *server) devices(x *exchange) error {
 }
 
 func (s *server) device(x *exchange) error {
-	q := x.query()
-	tenantID := q.id("tenantId", q.needed("tenantId"))
-	if err := q.found.refusal(); err != nil {
-		return err
-	}
-	endpointID, ok := record.ID(x.c.Param("endpointId"))
-	if !ok {
-		return action.ErrNotFound
-	}
-	x.result.Dev = action.Ref{TenantID: tenantID, EndpointID: endpointID}
-	d, err := s.cfg.Books.DeviceRecord(x.c.Request.Context(), x.result.Dev)
+	d, err := s.onRecord(x)
 	if err != nil {
 		return err
 	}
@@ -125,6 +115,21 @@ func (s *server) device(x *exchange) error {
 		return err
 	}
 	return x.ok(body)
+}
+
+// onRecord reads what is known of the device that the path and the query name.
+func (s *server) onRecord(x *exchange) (action.DeviceRecord, error) {
+	q := x.query()
+	tenantID := q.id("tenantId", q.needed("tenantId"))
+	if err := q.found.refusal(); err != nil {
+		return action.DeviceRecord{}, err
+	}
+	endpointID, ok := record.ID(x.c.Param("endpointId"))
+	if !ok {
+		return action.DeviceRecord{}, action.ErrNotFound
+	}
+	x.result.Dev = action.Ref{TenantID: tenantID, EndpointID: endpointID}
+	return s.cfg.Books.DeviceRecord(x.c.Request.Context(), x.result.Dev)
 }
 
 // exclusion, ticket, failure and deviceRecord put a row on the wire: what is
@@ -153,6 +158,7 @@ func failure(f action.Failure) (api.Failure, error) {
 	return api.Failure{
 		TenantID: f.TenantID, EndpointID: f.EndpointID, Hostname: word(f.Hostname), Kind: f.Kind,
 		Class: string(f.Class), Count: f.Count, FirstAt: moment(f.FirstAt), LastAt: moment(f.LastAt), Text: f.Text,
+		CorrelationID: word(f.CorrelationID),
 	}, nil
 }
 

@@ -35,9 +35,10 @@ type message interface {
 // slot is where a top-level field goes: a *string, an *api.TicketID, or a
 // *json.RawMessage for an event.
 type slot struct {
-	into any
-	most int  // characters
-	long bool // may have line breaks and tabs
+	into  any
+	most  int  // characters
+	long  bool // may have line breaks and tabs
+	exact bool // blanks at its ends are part of it
 }
 
 // decode reads the request's body into m. What is wrong with the text is told
@@ -159,13 +160,16 @@ func (f slot) put(value jsontext.Value) (problem string, err error) {
 	return "", fmt.Errorf("a field of type %T can't be read", f.into)
 }
 
-// text unquotes a string and takes surrounding blanks off, which templates add.
+// text unquotes a string and takes surrounding blanks off, which templates add,
+// but for a text that is exact.
 func (f slot) text(value jsontext.Value, otherwise string) (s, problem string) {
 	b, err := jsontext.AppendUnquote(nil, value)
 	if err != nil {
 		return "", otherwise
 	}
-	s = strings.Trim(string(b), " ")
+	if s = string(b); !f.exact {
+		s = strings.Trim(s, " ")
+	}
 	switch {
 	case utf8.RuneCountInString(s) > f.most:
 		return "", fmt.Sprintf("has more than %d characters", f.most)

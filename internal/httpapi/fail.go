@@ -92,6 +92,11 @@ func faults() []fault {
 		{action.ErrNotFound, 404, api.CodeNotFound, 0, "Not on record", "there is no such ticket or device on record", "Check the id, and for a device the tenantId."},
 		{errNotFound, 404, api.CodeNotFound, 0, "No such route", "there is no such route", "GET /openapi.yaml lists the routes."},
 		{errMethod, 405, api.CodeMethodNotAllowed, 0, "Method not allowed", "this route does not take that method", "Use a method that the header Allow lists."},
+		{
+			action.ErrStateFull, 503, api.CodeStateUnavailable, 60, "State can't be written",
+			"the service's store answers but takes no writes: it is at its maxmemory, can't save to disk, or is a replica; nothing was changed",
+			"Ask it why with `redis-cli INFO memory persistence replication`; where it is full, give it more with `redis-cli CONFIG SET maxmemory`, and in redis.conf.",
+		},
 		{action.ErrState, 503, api.CodeStateUnavailable, 5, "State unavailable", "the service's store does not answer", "Wait the seconds that Retry-After gives, then send the same again."},
 		{context.DeadlineExceeded, 503, api.CodeStateUnavailable, 5, "State unavailable", "the service's store did not answer in time", "Wait the seconds that Retry-After gives, then send the same again."},
 		{context.Canceled, 503, api.CodeStateUnavailable, 5, "State unavailable", "the request was given up before it was answered", "Wait the seconds that Retry-After gives, then send the same again."},

@@ -23,7 +23,7 @@ func FuzzDecode(f *testing.F) {
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no seeds: %v", err)
 	}
-	paths := []string{verifyPath, evaluatePath, deletePath, openPath, closePath, "/v1/admin/pause", "/v1/failures/" + endpointID + "/ack"}
+	paths := []string{verifyPath, evaluatePath, deletePath, openPath, closePath, "/v1/admin/pause", "/v1/failures/" + endpointID + "/ack", "/v1/policy/replay"}
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {

@@ -62,6 +62,8 @@ func (f *fakeLedger) Lease(ctx context.Context, dev action.Ref, _ string, _ time
 	return st, err == nil, err
 }
 
+func (f *fakeLedger) Follows(context.Context, string, string) (bool, error) { return false, f.err }
+
 func (f *fakeLedger) Release(context.Context, action.Ref, string) error { return f.err }
 
 func (f *fakeLedger) Note(context.Context, action.Note) (action.Receipt, error) {
@@ -113,6 +115,7 @@ type fakeBooks struct {
 	tickets    []action.Ticket
 	failures   []action.Failure
 	audit      [][]byte
+	decisions  [][]byte
 	devices    []action.DeviceRecord
 	asked      []any // what the last call was asked for
 }
@@ -231,7 +234,7 @@ func newEdge(tb testing.TB, change ...func(*Config)) *edge {
 		}),
 		Books: e.books, Keys: func() *Keys { return keys }, Ready: func(context.Context) error { return e.ready },
 		Log: zerolog.New(e.log), Spec: []byte(smallSpec), Version: "1.2.3", Mode: action.DryRun,
-		PolicyVersion: func() string { return "sha256:abc" }, KeyRate: 1000, Now: now,
+		PolicyVersion: func() string { return "sha256:abc" }, KeyRate: 1000, Now: now, Candidate: candidate,
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rollcall/internal/action"
 )
 
 // metrics counts requests and outcomes. No label holds anything that a caller
@@ -19,7 +22,7 @@ type metrics struct {
 	show     http.Handler
 }
 
-func newMetrics() *metrics {
+func newMetrics(books action.Books) *metrics {
 	reg := prometheus.NewRegistry()
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -35,7 +38,7 @@ func newMetrics() *metrics {
 		show: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 	}
 	reg.MustRegister(
-		m.requests, m.seconds, m.outcomes,
+		m.requests, m.seconds, m.outcomes, newVitals(books),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -58,4 +61,60 @@ func (s *server) showMetrics(x *exchange) error {
 	x.c.Writer.Header().Set("X-Request-ID", x.requestID)
 	s.metrics.show.ServeHTTP(x.c.Writer, x.c.Request)
 	return nil
+}
+
+// vitalsTime bounds a scrape's question to the store: scrapers give up after some
+// seconds, and then have none of the other metrics either.
+const vitalsTime = time.Second
+
+// vitals shows what the store holds, read anew at each scrape. Every replica
+// shows the same numbers, so that an alert takes the largest, not their sum.
+type vitals struct {
+	books                                                 action.Books
+	up, failures, circuits, paused, unsettled, unexported *prometheus.Desc
+}
+
+func newVitals(books action.Books) vitals {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("rollcall_"+name, help, labels, nil)
+	}
+	return vitals{
+		books:      books,
+		up:         desc("state_up", "1 while the store answers, else 0; then the other numbers of the store are absent."),
+		failures:   desc("failures", "Failures on record that wait for a person, by kind.", "kind"),
+		circuits:   desc("circuits_open", "Tenants whose circuit is open."),
+		paused:     desc("paused", "Tenants whose deletes are paused; the global switch counts as one."),
+		unsettled:  desc("deletes_unsettled", "Deletes whose outcome is not known yet."),
+		unexported: desc("audit_unexported", "Audit entries that were not yet written to standard output."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (v vitals) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{v.up, v.failures, v.circuits, v.paused, v.unsettled, v.unexported} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Where the store does not answer, its
+// numbers are absent: what is not known is not 0.
+func (v vitals) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), vitalsTime)
+	defer cancel()
+	now, err := v.books.Vitals(ctx)
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	}
+	if err != nil {
+		gauge(v.up, 0)
+		return
+	}
+	gauge(v.up, 1)
+	for _, kind := range []string{"verify", "delete", "come-back"} {
+		gauge(v.failures, float64(now.Failures[kind]), kind)
+	}
+	gauge(v.circuits, float64(now.CircuitsOpen))
+	gauge(v.paused, float64(now.Paused))
+	gauge(v.unsettled, float64(now.Unsettled))
+	gauge(v.unexported, float64(now.Unexported))
 }

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -137,6 +139,46 @@ func TestMetricsCountRequestsAndOutcomes(t *testing.T) {
 	}
 	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
 		t.Errorf("Content-Type %q", kind)
+	}
+}
+
+// Vitals is what the store of these tests holds, within the time that a scrape has.
+func (f *fakeBooks) Vitals(ctx context.Context) (action.Vitals, error) {
+	till, bounded := ctx.Deadline()
+	if !bounded || time.Until(till) > time.Second {
+		return action.Vitals{}, errors.New("a scrape must not wait for the store for long")
+	}
+	return action.Vitals{
+		Failures:     map[string]int{"verify": 3, "come-back": 1},
+		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6,
+	}, f.err
+}
+
+func TestMetricsShowWhatAnAlertMayBeSetOn(t *testing.T) {
+	w := newEdge(t).send(t, "GET", "/metrics", "", header("Authorization", ""))
+	for _, want := range []string{
+		`rollcall_failures{kind="verify"} 3`, `rollcall_failures{kind="delete"} 0`, `rollcall_failures{kind="come-back"} 1`,
+		"rollcall_circuits_open 2", "rollcall_paused 4", "rollcall_deletes_unsettled 5", "rollcall_audit_unexported 6", "rollcall_state_up 1",
+	} {
+		if !strings.Contains(w.Body.String(), "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// What is not known is absent, not 0; the metrics of the process itself are there.
+func TestMetricsOfAStoreThatDoesNotAnswerAreAbsent(t *testing.T) {
+	e := newEdge(t)
+	e.books.err = errors.New("away")
+	w := e.send(t, "GET", "/metrics", "", header("Authorization", ""))
+	text := w.Body.String()
+	if w.Code != 200 || !strings.Contains(text, "\nrollcall_state_up 0\n") || !strings.Contains(text, "go_goroutines") {
+		t.Errorf("%d, without rollcall_state_up 0", w.Code)
+	}
+	for _, name := range []string{"rollcall_failures", "rollcall_circuits_open", "rollcall_paused", "rollcall_deletes_unsettled", "rollcall_audit_unexported"} {
+		if strings.Contains(text, "\n"+name) {
+			t.Errorf("%s is shown", name)
+		}
 	}
 }
 

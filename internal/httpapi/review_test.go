@@ -118,7 +118,7 @@ func TestReviewANewInstallationDuringTheLookIsObeyed(t *testing.T) {
 	var once sync.Once
 	s.sim.OnRequest(func(r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/endpoint/") {
-			once.Do(func() { _, _, _ = s.store.InitMark(t.Context(), true) })
+			once.Do(func() { _, _ = s.store.AcceptRollback(t.Context(), "tester") })
 		}
 	})
 	a := s.remove(token)

@@ -18,6 +18,7 @@ import (
 
 	"rollcall/api"
 	"rollcall/internal/action"
+	"rollcall/internal/policy"
 )
 
 // Config is what the edge needs. All is required but where it says otherwise.
@@ -35,6 +36,9 @@ type Config struct {
 	Weak          func() []string  // optional: sentences on the set-up's weak spots
 	KeyRate       int              // requests per second and key
 	Now           func() time.Time // optional: the time
+	// Candidate reads the text of a policy that is not in force. The faults are
+	// empty where the policy can be used.
+	Candidate func(text []byte) (policy.Params, []PolicyFault)
 }
 
 type server struct {
@@ -57,7 +61,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	s := &server{
 		cfg: cfg, valid: newValidator(), rates: &rates{perSecond: cfg.KeyRate},
-		docs: d, metrics: newMetrics(),
+		docs: d, metrics: newMetrics(cfg.Books),
 	}
 	return s.engine()
 }
@@ -76,8 +80,8 @@ func (cfg *Config) complete() error {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Runner == nil || cfg.Books == nil || cfg.Keys == nil || cfg.Ready == nil {
-		return errors.New("http: runner, books, keys and ready are needed")
+	if cfg.Runner == nil || cfg.Books == nil || cfg.Keys == nil || cfg.Ready == nil || cfg.Candidate == nil {
+		return errors.New("http: runner, books, keys, ready and candidate are needed")
 	}
 	if cfg.KeyRate < 1 {
 		return fmt.Errorf("http: %d requests per second and key would let nobody in", cfg.KeyRate)
@@ -119,6 +123,9 @@ func (s *server) routes() []route {
 		{"GET", "/v1/audit", needs(api.ScopeRead), s.audit, false},
 		{"GET", "/v1/devices", needs(api.ScopeRead), s.devices, false},
 		{"GET", "/v1/devices/:endpointId", needs(api.ScopeRead), s.device, false},
+		{"GET", "/v1/devices/:endpointId/recovery", needs(api.ScopeRead), s.recovery, false},
+		{"GET", "/v1/decisions", needs(api.ScopeRead), s.decisions, false},
+		{"POST", "/v1/policy/replay", needs(api.ScopeAdmin), s.replay, false},
 		{"POST", "/v1/admin/pause", needs(api.ScopeAdmin, api.ScopeDelete), s.pause, false},
 		{"POST", "/v1/admin/resume", needs(api.ScopeAdmin), s.resume, false},
 		{"POST", "/v1/admin/circuit-reset", needs(api.ScopeAdmin), s.resetCircuit, false},

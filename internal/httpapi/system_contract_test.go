@@ -21,6 +21,7 @@ func TestTheContractIsShownWhole(t *testing.T) {
 	for name, scene := range map[string]func(t *testing.T, c *contract){
 		"verdicts": sceneVerdicts, "deletes": sceneDeletes, "tickets": sceneTickets, "books": sceneBooks,
 		"deferred": sceneDeferred, "limits": sceneLimits, "verify": sceneVerify, "errors": sceneErrors,
+		"sheets": sceneSheets,
 	} {
 		t.Run(name, func(t *testing.T) { scene(t, c) })
 	}

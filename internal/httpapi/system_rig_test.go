@@ -31,6 +31,7 @@ import (
 type system struct {
 	t      testing.TB
 	url    string
+	fake   string // the simulated Central's address
 	http   *http.Client
 	sim    *centralsim.Sim
 	store  *ledger.Store
@@ -56,6 +57,7 @@ type setup struct {
 	tokens        string
 	sameClock     *atomic.Int64
 	sim           *centralsim.Sim
+	spec          []byte // instead of the contract, which takes longer to read than most tests
 }
 
 // params is the policy of the tests: roomy limits, and what the sample needs.
@@ -144,6 +146,7 @@ func (s *system) open(opt setup) {
 	t := s.t
 	fake := httptest.NewServer(s.sim)
 	t.Cleanup(fake.Close)
+	s.fake = fake.URL
 	client, err := central.New(central.Options{
 		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
 	})
@@ -158,7 +161,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
-	if _, _, err := s.store.InitMark(t.Context(), false); err != nil {
+	if _, _, err := s.store.InitMark(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := seal.ParseKeys(opt.tokens)
@@ -191,9 +194,12 @@ func (s *system) serve(opt setup) {
 	if opt.books != nil {
 		books = opt.books(books)
 	}
+	if opt.spec == nil {
+		opt.spec = rollcall.OpenAPI()
+	}
 	edge, err := httpapi.New(httpapi.Config{
 		Runner: s.runner, Books: books, Keys: func() *httpapi.Keys { return keys }, Ready: s.store.Ping, Log: zerolog.Nop(),
-		Spec: rollcall.OpenAPI(), Version: "test", Mode: opt.mode, KeyRate: opt.keyRate, Now: s.now,
+		Spec: opt.spec, Version: "test", Mode: opt.mode, KeyRate: opt.keyRate, Now: s.now, Candidate: candidate,
 	})
 	if err != nil {
 		t.Fatal(err)

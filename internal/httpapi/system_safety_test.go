@@ -61,7 +61,7 @@ func TestNothingThatChangedSinceTheVerdictIsDeleted(t *testing.T) {
 			s.redis.HSet("rollcall:{"+tenant+"}:meta", "seq", "0")
 			s.redis.Del("rollcall:{" + tenant + "}:audit")
 		}, "deferred", "STATE_UNVERIFIED"},
-		{"a new installation began", func(s *system) { _, _, _ = s.store.InitMark(s.t.Context(), true) }, "refused", "TOKEN_EXPIRED"},
+		{"a new installation began", func(s *system) { _, _ = s.store.AcceptRollback(s.t.Context(), "tester") }, "refused", "TOKEN_EXPIRED"},
 		{"a ticket was opened", func(s *system) {
 			s.act("ticket-open", map[string]any{"token": s.eligible(), "ticketId": "INC-9"})
 		}, "refused", "TICKET_OPEN"},

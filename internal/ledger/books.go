@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,43 +224,44 @@ func (s *Store) Audit(ctx context.Context, since time.Time, tenantID, endpointID
 	}
 }
 
-// auditOf yields one tenant's entries; false ends the iteration.
+// auditOf yields one tenant's entries; false ends the iteration. They are chained
+// as the exporter chains them, so that a reader may hold one against the other.
 func (s *Store) auditOf(ctx context.Context, tenant string, since time.Time, endpointID string, yield func([]byte, error) bool) bool {
-	from := "-"
-	for {
-		page, err := s.rdb.XRangeN(ctx, auditKey(tenant), from, "+", pageSize).Result()
-		if err != nil {
-			return yield(nil, away(err))
-		}
-		for _, m := range page {
-			line, when, endpoint := auditLine(m)
-			if when.Before(since) || (endpointID != "" && endpoint != endpointID) {
-				continue
-			}
-			if !yield(line, nil) {
-				return false
-			}
-		}
-		if len(page) < pageSize {
-			return true
-		}
-		from = "(" + page[len(page)-1].ID
+	base, _, err := s.start(ctx, tenant)
+	if err != nil {
+		return yield(nil, err)
 	}
+	for c, err := range s.chain(ctx, tenant, base) {
+		if err != nil {
+			return yield(nil, err)
+		}
+		if c.when.Before(since) || (endpointID != "" && c.endpoint != endpointID) {
+			continue
+		}
+		if !yield(c.line, nil) {
+			return false
+		}
+	}
+	return true
 }
 
-// auditLine makes the JSON of one entry: its number and time, then the rest.
-func auditLine(m redis.XMessage) (line []byte, when time.Time, endpoint string) {
+// auditEntry makes the JSON of one entry: its number and time, then the rest.
+func auditEntry(m redis.XMessage) (entry []byte, seq int64, when time.Time, endpoint string) {
 	ms, _ := m.Values["at"].(string)
 	e, _ := m.Values["e"].(string)
-	seq, _, _ := strings.Cut(m.ID, "-")
+	number, _, _ := strings.Cut(m.ID, "-")
+	seq, _ = strconv.ParseInt(number, 10, 64)
 	when = at(ms)
 	var named struct{ EndpointID string }
-	if json.Unmarshal([]byte(e), &named) != nil || len(e) < 2 {
+	if json.Unmarshal([]byte(e), &named) != nil || len(e) < 3 {
 		e = `{"outcome":"unreadable"}`
 	}
-	head := fmt.Sprintf(`{"seq":%s,"at":%q,`, seq, when.Format("2006-01-02T15:04:05.000Z07:00"))
-	return append([]byte(head), e[1:]...), when, named.EndpointID
+	head := fmt.Sprintf(`{"seq":%d,"at":%q,`, seq, when.Format(auditTime))
+	return append([]byte(head), e[1:]...), seq, when, named.EndpointID
 }
+
+// auditTime is the form of an entry's time: to the millisecond, as it is kept.
+const auditTime = "2006-01-02T15:04:05.000Z07:00"
 
 // Decisions implements action.Books: the latest decision of each device, as JSON
 // with the device and the time.

@@ -169,10 +169,10 @@ func TestTheMarkIsSetOnce(t *testing.T) {
 		if err != nil || first == "" {
 			t.Fatal(err)
 		}
-		if id, existed, err := r.InitMark(t.Context(), false); err != nil || !existed || id != first {
+		if id, existed, err := r.InitMark(t.Context()); err != nil || !existed || id != first {
 			t.Errorf("init again = %q, %v, %v", id, existed, err)
 		}
-		if id, _, err := r.InitMark(t.Context(), true); err != nil || id == first {
+		if id, err := r.AcceptRollback(t.Context(), "tester"); err != nil || id == first {
 			t.Errorf("a new installation = %q, %v", id, err)
 		}
 	})

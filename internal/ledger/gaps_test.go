@@ -145,7 +145,7 @@ func TestAFlushedStoreKnowsItsTenantsAgain(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		r.note(t, action.Note{})
 		r.rdb.FlushAll(t.Context())
-		if _, _, err := r.InitMark(t.Context(), true); err != nil {
+		if _, err := r.AcceptRollback(t.Context(), "tester"); err != nil {
 			t.Fatal(err)
 		}
 		r.begin(t, intent("token1"))
@@ -409,7 +409,7 @@ func TestEveryStepStaysInTheSlotOfItsTenant(t *testing.T) {
 			t.Fatal("the cluster did not come up")
 		}
 	}
-	if _, _, err := r.InitMark(t.Context(), false); err != nil {
+	if _, _, err := r.InitMark(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.into(t, ledger.StateCameBack)

@@ -6,12 +6,15 @@ import "strings"
 // tenant in braces, so that a cluster keeps them in one slot and one script may
 // touch them all. The others are global and few.
 const (
-	prefix       = "rollcall:"
-	keyMark      = prefix + "mark"    // the installation id; its absence means a flushed or foreign store
-	keyPause     = prefix + "pause"   // hash: the kill switch for all tenants
-	keyTenants   = prefix + "tenants" // set: every tenant that was ever written
-	ticketIndex  = prefix + "ticket-index:"
-	globalSwitch = prefix + "pause-log" // stream: who threw the global switch, and why
+	prefix  = "rollcall:"
+	keyMark = prefix + "mark" // the installation id; its absence means a flushed or foreign store
+	// The installation that was given up for the one of the mark; a process that
+	// knew it learns from this that the store is still the same.
+	keyMarkBefore = prefix + "mark-before"
+	keyPause      = prefix + "pause"   // hash: the kill switch for all tenants
+	keyTenants    = prefix + "tenants" // set: every tenant that was ever written
+	ticketIndex   = prefix + "ticket-index:"
+	globalSwitch  = prefix + "pause-log" // stream: who threw the global switch, and why
 )
 
 // turnKey says that a process has taken its turn at a task.

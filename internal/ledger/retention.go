@@ -12,11 +12,12 @@ import (
 
 // Retention is how long what is over stays on record; zero means the default.
 // What still bears on a decision never ages out: open tickets, the state of a
-// device, intents and the audit trail.
+// device, intents; nor does an audit entry that was not exported.
 type Retention struct {
 	Tickets   time.Duration // closed ones, since they were closed; 400 days
 	Decisions time.Duration // the latest of a device; 90 days
 	Deleted   time.Duration // the exclusion set, and Central's record; 400 days
+	Audit     time.Duration // entries that were exported; 400 days
 }
 
 // orDefault fills in what is not set.
@@ -25,7 +26,7 @@ func (r Retention) orDefault() Retention {
 	for _, x := range []struct {
 		of   *time.Duration
 		days time.Duration
-	}{{&r.Tickets, 400}, {&r.Decisions, 90}, {&r.Deleted, 400}} {
+	}{{&r.Tickets, 400}, {&r.Decisions, 90}, {&r.Deleted, 400}, {&r.Audit, 400}} {
 		if *x.of <= 0 {
 			*x.of = x.days * day
 		}
@@ -50,6 +51,9 @@ func (s *Store) Age(ctx context.Context) error {
 		if err := s.ageTickets(ctx, t); err != nil {
 			return err
 		}
+		if err := s.ageTrail(ctx, t); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -64,6 +68,15 @@ func (s *Store) ageSets(ctx context.Context, tenant string) error {
 			return err
 		}
 	}
+}
+
+// ageTrail trims what is old of a tenant's trail.
+func (s *Store) ageTrail(ctx context.Context, tenant string) error {
+	now, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return away(err)
+	}
+	return s.trimTrail(ctx, tenant, now.Add(s.offset()).Add(-s.keep.Audit))
 }
 
 // ageTickets ages closed tickets. The record goes first: an index that leads

@@ -96,7 +96,7 @@ func open(tb testing.TB, url string, offset *atomic.Int64) *rig {
 func marked(tb testing.TB, url string) *rig {
 	tb.Helper()
 	r := open(tb, url, new(atomic.Int64))
-	if _, _, err := r.InitMark(tb.Context(), false); err != nil {
+	if _, _, err := r.InitMark(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	return r

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/action"
@@ -254,12 +256,14 @@ func (r reply) barred(in action.Intent) action.Begun {
 	return action.Begun{}
 }
 
-// kept is a record as an audit entry holds it; null for none.
+// kept is a record as an audit entry holds it, in the one form in which entries
+// can be chained; null for none, and for one that has no such form.
 func kept(record []byte) json.RawMessage {
-	if !json.Valid(record) {
+	v := jsontext.Value(slices.Clone(record))
+	if len(record) == 0 || v.Canonicalize() != nil {
 		return json.RawMessage("null")
 	}
-	return record
+	return json.RawMessage(v)
 }
 
 // Settle implements action.Deletes.
@@ -279,7 +283,7 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 		restoreBy = x.RestoreBy.UnixMilli()
 	}
 	if x.As == action.SettleDeleted && restoreBy > 0 {
-		more["restoreBy"] = x.RestoreBy.UTC().Format(time.RFC3339)
+		more["restoreBy"] = x.RestoreBy.UTC().Format(auditTime)
 	}
 	e, err := entry(x.Mark, more)
 	if err != nil {

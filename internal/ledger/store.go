@@ -78,14 +78,14 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age"} {
+	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"} {
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
 		}
 		s.scripts[name] = redis.NewScript(luaTable() + string(prelude) + string(src))
 	}
-	for _, name := range []string{"release", "retake"} { // of one key, without the prelude
+	for _, name := range []string{"release", "retake", "exported", "trim"} { // of few keys, without the prelude
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
@@ -101,10 +101,16 @@ func (s *Store) Close() error { return s.rdb.Close() }
 // Ping reports whether Redis answers.
 func (s *Store) Ping(ctx context.Context) error { return away(s.rdb.Ping(ctx).Err()) }
 
-// away turns any error of Redis into ErrState: what it did is not known.
+// away turns any error of Redis into ErrState: what it did is not known. A store
+// that answers and refuses to write is told apart: it needs an operator.
 func away(err error) error {
 	if err == nil {
 		return nil
+	}
+	for _, refusal := range []string{"OOM", "MISCONF", "READONLY", "NOREPLICAS"} {
+		if redis.HasErrorPrefix(err, refusal) || strings.Contains(err.Error(), ": "+refusal+" ") {
+			return fmt.Errorf("%w: %w: %w", action.ErrState, action.ErrStateFull, err)
+		}
 	}
 	return fmt.Errorf("%w: %w", action.ErrState, err)
 }
@@ -227,13 +233,9 @@ func (s *Store) Mark(ctx context.Context) (string, error) {
 	return id, away(err)
 }
 
-// InitMark marks the store as rollcall's. A store that is marked keeps its id,
-// unless anew begins a new installation, after which older tokens say nothing.
-func (s *Store) InitMark(ctx context.Context, anew bool) (id string, existed bool, err error) {
-	id = uuid.NewString()
-	if anew {
-		return id, false, away(s.rdb.Set(ctx, keyMark, id, 0).Err())
-	}
+// InitMark marks the store as rollcall's. A store that is marked keeps its id.
+func (s *Store) InitMark(ctx context.Context) (id string, existed bool, err error) {
+	id = newMark()
 	ok, err := s.rdb.SetNX(ctx, keyMark, id, 0).Result()
 	if err != nil || ok {
 		return id, false, away(err)
@@ -241,6 +243,9 @@ func (s *Store) InitMark(ctx context.Context, anew bool) (id string, existed boo
 	id, err = s.Mark(ctx)
 	return id, true, err
 }
+
+// newMark is a new installation's id.
+func newMark() string { return uuid.NewString() }
 
 // Weak lists the settings under which Redis may lose an acknowledged write or
 // evict a key, each with what it should be. A setting that can't be read is weak.

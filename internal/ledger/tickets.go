@@ -25,7 +25,9 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	if err != nil || !free {
 		return action.TicketStep{Outcome: "conflict"}, err
 	}
-	e, err := entry(o.Mark, map[string]any{"ticketId": o.TicketID, "openedBy": o.OpenedBy})
+	e, err := entry(o.Mark, map[string]any{
+		"ticketId": o.TicketID, "openedBy": o.OpenedBy, "ticketSystem": o.TicketSystem, "ticketUrl": o.TicketURL, "twoPersons": o.TwoPersons,
+	})
 	if err != nil {
 		return action.TicketStep{}, err
 	}
@@ -127,7 +129,7 @@ func person(name string) string {
 // CloseTicket implements action.Tickets.
 func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.TicketStep, error) {
 	e, err := entry(c.Mark, map[string]any{
-		"ticketId": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy, "note": c.Note,
+		"ticketId": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy, "note": c.Note, "keep": c.Keep,
 	})
 	if err != nil {
 		return action.TicketStep{}, err

@@ -1,0 +1,125 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall/internal/policy"
+)
+
+// The times of the come-back watch.
+const (
+	// watchFor is how long after its delete a device is watched for: as long as
+	// Central can restore it.
+	watchFor = restoreFor
+	// watchTurn is how long one process has a tenant to itself. A read that fails
+	// is made again when it has run out, and one that takes longer than watchMost
+	// is given up, so that no two read at once.
+	watchTurn = 50 * time.Minute
+	watchMost = 45 * time.Minute
+	// watchRest is how long nobody reads a tenant again after a read that was
+	// whole: it takes all devices that are in use, which Central's limits allow
+	// once a day.
+	watchRest = 23 * time.Hour
+)
+
+// Watch looks among the devices that Central has heard from for those that were
+// deleted in the last 30 days: each that is found is put on record as come back,
+// which opens its tenant's circuit. Call it about once an hour, in every replica:
+// a tenant is read once a day by one of them, and again within the hour where its
+// read failed. Trouble in one tenant does not keep it from the others; the error
+// tells of all, and is ErrState where the ledger did not answer.
+func (r *Runner) Watch(ctx context.Context) error {
+	lists, err := r.watchlists(ctx)
+	if err != nil {
+		return fmt.Errorf("come-back watch: %w", err)
+	}
+	var faults []error
+	for _, w := range lists {
+		if ctx.Err() != nil {
+			return errors.Join(append(faults, ctx.Err())...)
+		}
+		if err := r.watch(ctx, w); err != nil {
+			faults = append(faults, fmt.Errorf("come-back watch of tenant %s: %w", w.tenantID, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// watchlists are the devices to be watched for, by tenant. A list that could not
+// be read to its end is none: with it a whole read would count as done.
+func (r *Runner) watchlists(ctx context.Context) ([]*watchlist, error) {
+	var lists []*watchlist
+	for g, err := range r.ledger.Gone(ctx, r.now().Add(-watchFor)) {
+		if err != nil {
+			return nil, err
+		}
+		if len(lists) == 0 || lists[len(lists)-1].tenantID != g.TenantID {
+			lists = append(lists, newWatchlist(g.TenantID))
+		}
+		lists[len(lists)-1].add(g)
+	}
+	return lists, nil
+}
+
+// watch reads one tenant, if it is this process's turn.
+func (r *Runner) watch(ctx context.Context, w *watchlist) error {
+	task := "watch:" + w.tenantID
+	mine, err := r.ledger.Turn(ctx, task, watchTurn)
+	if err != nil || !mine {
+		return err
+	}
+	trouble := r.listen(ctx, w)
+	fault := r.cameBack(ctx, w, trouble == nil)
+	if trouble != nil {
+		fault = errors.Join(errors.New(trouble.Text), fault)
+	}
+	if fault != nil {
+		return fault
+	}
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
+	return r.ledger.Rest(ctx, task, watchRest)
+}
+
+// listen hears who was heard from since the oldest delete on the list. It keeps
+// what it needs of a page and no page.
+func (r *Runner) listen(ctx context.Context, w *watchlist) *Trouble {
+	ctx, cancel := context.WithTimeout(ctx, watchMost)
+	defer cancel()
+	for page, trouble := range r.central.Heard(ctx, w.tenantID, w.since) {
+		if trouble != nil {
+			return trouble
+		}
+		for _, d := range page {
+			w.hear(d)
+		}
+	}
+	return nil
+}
+
+// cameBack puts those on record that were found. One that can't be put there
+// does not keep the others from it.
+func (r *Runner) cameBack(ctx context.Context, w *watchlist, whole bool) error {
+	p := r.rules().Params
+	var faults []error
+	for _, f := range w.found(whole) {
+		n := Note{CameBack: true, Why: f.sentence()}
+		n.Mark = Mark{
+			Dev: f.gone.Ref, Hostname: f.gone.Hostname, Action: "watch", Outcome: "came_back", Code: policy.CameBack,
+			By: "rollcall", Mode: r.modeFor(w.tenantID, p), PolicyVersion: p.Version, At: r.now(),
+		}
+		faults = append(faults, r.book(ctx, n))
+	}
+	return errors.Join(faults...)
+}
+
+// book writes a note down, whatever has become of the caller's time.
+func (r *Runner) book(ctx context.Context, n Note) error {
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
+	_, err := r.note(ctx, n)
+	return err
+}
