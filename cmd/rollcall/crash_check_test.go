@@ -30,6 +30,7 @@ type evidence struct {
 	last     int64       // the tenant's sequence
 	answers  []told
 	bans     map[string][]span // by device
+	pauses   []span            // of the kill switch
 	closing  map[string]bool   // by ticket
 	open     map[string]bool   // tickets that are open
 	excluded map[string]bool   // devices that are kept out for a ticket
@@ -105,7 +106,10 @@ func (e evidence) sent() []finding {
 		if byToken[in.TokenID]++; byToken[in.TokenID] > 1 {
 			again.add("%s: a second DELETE for token %s at %s", d.device, in.TokenID, clock(d.at))
 		}
-		if d.at.Sub(in.At) > 2*time.Second+lateness {
+		if slices.ContainsFunc(e.pauses, func(s span) bool { return s.has(in.At) }) {
+			barred.add("%s: a DELETE at %s, deletes were paused at its intent, %s", d.device, clock(d.at), clock(in.At))
+		}
+		if d.at.Sub(in.At) > sendWindow+lateness {
 			late.add("%s: a DELETE at %s, the intent was at %s", d.device, clock(d.at), clock(in.At))
 		}
 	}
@@ -175,12 +179,16 @@ func (e evidence) settled() []finding {
 	wrong := finding{invariant: "on record as deleted, and Central still has it"}
 	forgotten := finding{invariant: "deleted in Central, and not on record as that"}
 	double := finding{invariant: "deletes put on record twice"}
+	ghosts := finding{invariant: "called come back, and Central does not have it"}
 	for id, state := range e.states {
 		if state == "deleting" {
 			hanging.add("%s", id)
 		}
 		if state == "deleted" && e.present[id] {
 			wrong.add("%s", id)
+		}
+		if state == "came_back" && !e.present[id] {
+			ghosts.add("%s", id)
 		}
 	}
 	done := map[string]int{}
@@ -190,7 +198,8 @@ func (e evidence) settled() []finding {
 		}
 	}
 	for _, d := range e.attempts() {
-		if d.applied && (e.states[d.device] != "deleted" || done[d.device] == 0) {
+		known := slices.Contains([]string{"deleted", "came_back"}, e.states[d.device])
+		if d.applied && (!known || done[d.device] == 0) {
 			forgotten.add("%s: state %s, %d entries", d.device, cmp.Or(e.states[d.device], "unknown"), done[d.device])
 		}
 	}
@@ -199,7 +208,7 @@ func (e evidence) settled() []finding {
 			double.add("%s: %d entries", id, n)
 		}
 	}
-	return []finding{hanging, wrong, forgotten, double}
+	return []finding{hanging, wrong, forgotten, double, ghosts}
 }
 
 // The check itself must be able to fail: each fault that is planted is found, by
@@ -240,6 +249,7 @@ func TestCrashCheckFindsEachFault(t *testing.T) {
 		{"devices deleted twice", func(e *evidence) { e.journal = append(e.journal, sent(25, "a", false)) }},
 		{"devices deleted twice", func(e *evidence) { e.journal = append(e.journal, sent(2500, "b", false)) }},
 		{"deletes that policy or a person forbids", func(e *evidence) { e.bans["b"] = []span{{from: at(2000)}} }},
+		{"deletes that policy or a person forbids", func(e *evidence) { e.pauses = []span{{at(2000), at(2015)}} }},
 		{"deletes without an intent on record before them", func(e *evidence) { e.audit[2].At = at(2021) }},
 		{"deletes that left after the window of their intent", func(e *evidence) { e.journal[1].At = at(5100) }},
 		{"audit entries missing", func(e *evidence) { e.audit = slices.Delete(e.audit, 3, 4) }},
@@ -251,6 +261,7 @@ func TestCrashCheckFindsEachFault(t *testing.T) {
 		{"devices left unsettled", func(e *evidence) { e.states["b"] = "deleting" }},
 		{"on record as deleted, and Central still has it", func(e *evidence) { e.states["b"] = "deleted" }},
 		{"deleted in Central, and not on record as that", func(e *evidence) { e.states["a"] = "failed" }},
+		{"called come back, and Central does not have it", func(e *evidence) { e.states["a"] = "came_back" }},
 		{"deletes put on record twice", func(e *evidence) {
 			e.audit[3] = auditLine{Seq: 4, Action: "settle", Outcome: "deleted", EndpointID: "a"}
 		}},

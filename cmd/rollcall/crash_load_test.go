@@ -92,6 +92,7 @@ type diary struct {
 	answers []told
 	closing map[string]bool // tickets that somebody tried to close
 	strange map[string]int  // statuses that no playbook should see
+	pauses  []span          // when deletes were certainly paused
 }
 
 // told is one answer that came.
@@ -149,6 +150,7 @@ const (
 	rivals     = "same device by two playbooks at once"
 	gaveUp     = "playbook that gave up in the middle"
 	resets     = "circuit reset by the operator"
+	pauses     = "kill switch thrown and taken back by the operator"
 	approvals  = "approval given by a second person"
 	byTicket   = "delete by ticket id and by token at once"
 	quarrels   = "delete and ticket-open at once"
@@ -408,23 +410,5 @@ func (p *playbook) forbidden() {
 	if ticket := p.open(d, a); ticket != "" {
 		p.decide(d, ticket, "delete", opener)
 		p.pursue(d, map[string]any{"ticketId": ticket})
-	}
-}
-
-// operate closes the circuit whenever it stood in a playbook's way.
-func (c *crash) operate(ctx context.Context) {
-	for turn := 0; wait(ctx, 100*time.Millisecond); turn++ {
-		if !c.circuit.Swap(false) {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(ctx, impatience)
-		status, _, err := tryPost(ctx, c.replicas[turn%2].address(), c.keys.admin, "/v1/admin/circuit-reset",
-			map[string]any{"tenantId": centralsim.SampleTenant, "reason": "the failures are known", "by": "operator"})
-		cancel()
-		if err != nil || status != http.StatusOK {
-			c.circuit.Store(true)
-			continue
-		}
-		c.tally.add(resets)
 	}
 }

@@ -85,7 +85,7 @@ func lines[T any](t *testing.T, b []byte) []T {
 func (c *crash) gather(t *testing.T) evidence {
 	t.Helper()
 	e := evidence{
-		journal: c.sim.Journal(), answers: c.diary.answers, closing: c.diary.closing,
+		journal: c.sim.Journal(), answers: c.diary.answers, closing: c.diary.closing, pauses: c.diary.pauses,
 		bans: map[string][]span{}, open: map[string]bool{}, excluded: map[string]bool{},
 		present: map[string]bool{}, states: map[string]string{},
 	}
@@ -134,15 +134,12 @@ type row struct {
 
 // rows are the faults, and the load.
 func (c *crash) rows() []row {
-	kills, stops := len(c.steps)*c.form.sides, c.form.freezes
-	if stops == 0 {
-		stops = len(c.steps)
-	}
 	all := []row{
-		{killStep(before), 0, kills / 2},
-		{killStep(after), 0, kills / 2},
+		{killStep(before), 0, len(c.steps)},
+		{killStep(after), 0, len(c.steps)},
 		{killRandom, 0, c.form.kills},
-		{stopStep, 0, stops},
+		{stopStep, 0, len(c.freezeAt())},
+		{stopShort, 0, len(c.freezeAt()) * c.form.shortStops},
 		{stopRandom, 0, c.form.stops},
 		{killStore, 0, c.form.storeKills},
 		{cutRequest, 0, 1}, {cutReply, 0, 1},
@@ -150,7 +147,7 @@ func (c *crash) rows() []row {
 	for _, f := range centralFaults() {
 		all = append(all, row{"Central: " + f.name, 0, 1})
 	}
-	for _, what := range []string{twice, rivals, byTicket, quarrels, approvals, awakenings, forbiddens, decidedNot} {
+	for _, what := range []string{twice, rivals, byTicket, quarrels, approvals, awakenings, forbiddens, decidedNot, pauses} {
 		all = append(all, row{what, 0, 1})
 	}
 	for i := range all {

@@ -21,16 +21,20 @@ import (
 // the network make of it is not.
 const crashSeed = 20261120
 
-// settleWindow is how long after its intent a delete is left alone: the window in
-// which its DELETE may leave, the time of one call to Central, and a margin.
-const settleWindow = 2*time.Second + time.Second + 3*time.Second
+// The DELETE of an intent may leave within sendWindow. The intent is left alone for
+// settleWindow: that, the time of one call to Central, and a margin.
+const (
+	sendWindow   = 2 * time.Second
+	settleWindow = sendWindow + time.Second + 3*time.Second
+)
 
 // crashForm is how much of everything a run does.
 type crashForm struct {
 	name       string
-	sides      int // of each step that are walked; with one, they take turns
-	freezes    int // steps at which a process is stopped; 0 = all
-	kills      int // at random moments
+	allStops   bool // a process is stopped at every step, else only at the worst
+	shortStops int  // how often it is also woken early
+	kills      int  // at random moments
+	apart      time.Duration
 	storeKills int
 	stops      int // at random moments
 	playbooks  int
@@ -40,8 +44,8 @@ type crashForm struct {
 
 func crashForms() map[string]crashForm {
 	return map[string]crashForm{
-		"":     {"short", 2, 1, 8, 2, 0, 4, 40, 2 * time.Minute},
-		"long": {"long", 2, 0, 200, 20, 4, 6, 1000, 14 * time.Minute},
+		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 4, 40, 2 * time.Minute},
+		"long": {"long", true, 1, 200, 1400 * time.Millisecond, 20, 4, 10, 1000, 14 * time.Minute},
 	}
 }
 
@@ -109,6 +113,7 @@ const (
 	killRandom = "replica: SIGKILL at a random moment"
 	killStore  = "Redis: SIGKILL and restart"
 	stopStep   = "replica: SIGSTOP at a step, longer than every timeout, and SIGCONT"
+	stopShort  = "replica: SIGSTOP at a step, past the time to send only, and SIGCONT"
 	stopRandom = "replica: SIGSTOP at a random moment, as long, and SIGCONT"
 )
 

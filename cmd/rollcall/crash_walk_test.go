@@ -28,9 +28,8 @@ func (p *playbook) ready(r *replica) (*device, map[string]any) {
 // walk kills a process at every step of a delete.
 func (c *crash) walk(t *testing.T) {
 	t.Helper()
-	for i, s := range c.steps {
-		for n := range c.form.sides {
-			at := side((i + n) % 2)
+	for _, s := range c.steps {
+		for _, at := range []side{before, after} {
 			if !c.killAt(t, s, at) {
 				c.missed = append(c.missed, fmt.Sprintf("kill at %s, %s", s, at))
 			}
@@ -87,13 +86,19 @@ func (c *crash) killAt(t *testing.T, s step, at side) bool {
 	return killed
 }
 
-// freeze stops a process right after a step of its delete was done, and wakes it
-// when the other replica has long come to an end with that delete.
+// freeze stops a process right after a step of its delete was done. It is woken when
+// the other replica has long come to an end with that delete; or else when its
+// DELETE may not leave any more, but nobody may settle it yet.
 func (c *crash) freeze(t *testing.T) {
 	t.Helper()
 	for _, s := range c.freezeAt() {
-		if !c.freezeOnce(t, s) {
+		if !c.freezeOnce(t, s, stopStep, settleWindow+500*time.Millisecond) {
 			c.missed = append(c.missed, "stop at "+s.String())
+		}
+		for range c.form.shortStops {
+			if !c.freezeOnce(t, s, stopShort, sendWindow+300*time.Millisecond) {
+				c.missed = append(c.missed, "short stop at "+s.String())
+			}
 		}
 	}
 }
@@ -101,7 +106,7 @@ func (c *crash) freeze(t *testing.T) {
 // freezeAt are the steps to stop at; if it may be one only, then the last talk with
 // the store before the DELETE: after it nothing but the clock holds the DELETE back.
 func (c *crash) freezeAt() []step {
-	if c.form.freezes == 0 {
+	if c.form.allStops {
 		return c.steps
 	}
 	for i := c.theDelete() - 1; i >= 0; i-- {
@@ -112,7 +117,7 @@ func (c *crash) freezeAt() []step {
 	return nil
 }
 
-func (c *crash) freezeOnce(t *testing.T, s step) bool {
+func (c *crash) freezeOnce(t *testing.T, s step, kind string, least time.Duration) bool {
 	t.Helper()
 	a, frozen, since := c.replicas[0], false, time.Time{}
 	goOn := c.meet(t, s, after, func() fate {
@@ -127,14 +132,16 @@ func (c *crash) freezeOnce(t *testing.T, s step) bool {
 		defer close(ended)
 		goOn()
 	})
-	select { // the other replica settles it, or gives up
-	case <-ended:
-	case <-time.After(settleWindow + 4*time.Second):
+	wait(c.ctx, time.Until(since.Add(least)))
+	if kind == stopStep {
+		select { // the other replica settles it, or gives up
+		case <-ended:
+		case <-time.After(4 * time.Second):
+		}
 	}
-	wait(c.ctx, time.Until(since.Add(settleWindow+500*time.Millisecond)))
 	thawed := a.thaw()
 	if thawed {
-		c.tally.add(stopStep)
+		c.tally.add(kind)
 	}
 	wait(c.ctx, 300*time.Millisecond) // what it held back would leave now
 	a.kill()
@@ -153,7 +160,7 @@ func (c *crash) atRandom(t *testing.T) {
 		if c.form.stops > 0 && i%(c.form.kills/c.form.stops) == 0 {
 			c.stopOne()
 		}
-		if !wait(c.ctx, c.dice.between(50*time.Millisecond, 600*time.Millisecond)) {
+		if !wait(c.ctx, c.dice.between(50*time.Millisecond, c.form.apart)) {
 			break
 		}
 		c.killOne(t)

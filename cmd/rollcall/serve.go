@@ -129,7 +129,7 @@ func trust(ctx context.Context, cfg Config, store *ledger.Store, log zerolog.Log
 	case err != nil:
 		return nil, fmt.Errorf("live mode needs Redis at start: %w", err)
 	case mark == "":
-		return nil, errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed")
+		return nil, errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed: rebuild it with `rollcall state restore --audit FILE`")
 	case len(weak) > 0 && !cfg.AllowWeakRedis:
 		return nil, usagef("live mode needs a Redis that loses nothing (ROLLCALL_ALLOW_WEAK_REDIS=true starts all the same):\n  %s", strings.Join(weak, "\n  "))
 	}

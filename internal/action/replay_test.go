@@ -218,3 +218,22 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(lines)), "µs/decision")
 }
+
+// FuzzReadDecision reads records of every shape: what is taken for whole can be
+// replayed, and of what is not nothing is passed on but the device and the time.
+func FuzzReadDecision(f *testing.F) {
+	whole := aLine(f, aDevice, "WS-1", "delete", "ELIGIBLE")
+	for _, seed := range [][]byte{whole, whole[:len(whole)/2], []byte(`{"tenantId":"t",}`), []byte(`[]`), []byte(`{"at":1}`), nil} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		d, ok := action.ReadDecision(line)
+		if !ok && (d.Verdict != "" || d.Hostname != "" || d.ReasonCode != "" || d.Live.Status != policy.LiveUnread) {
+			t.Errorf("not whole, and yet %+v", d)
+		}
+		got := replay(t, aPolicy(), line)
+		if got.Replayed+got.Unreadable != 1 || (got.Replayed == 1) != ok {
+			t.Errorf("whole %v, but %+v", ok, got)
+		}
+	})
+}
