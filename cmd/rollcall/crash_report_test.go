@@ -107,7 +107,11 @@ func (c *crash) gather(t *testing.T) evidence {
 	for id, d := range c.diary.devices {
 		e.bans[id] = d.bans
 		_, e.present[id] = c.sim.Get(tenant, id)
-		if b := c.fetch(t, "/v1/devices/"+id+"?tenantId="+tenant); b != nil {
+		e.states[id], _ = rdb.HGet(c.ctx, "rollcall:{"+tenant+"}:device:"+id, "state").Result() // none: nothing was ever written
+		if e.states[id] == "" || e.states[id] == "deleted" {
+			continue
+		}
+		if b := c.fetch(t, "/v1/devices/"+id+"?tenantId="+tenant); b != nil { // the way that an operator sees it
 			e.states[id] = lines[struct{ State string }](t, b)[0].State
 		}
 	}
@@ -134,9 +138,13 @@ type row struct {
 
 // rows are the faults, and the load.
 func (c *crash) rows() []row {
+	kills := map[side]int{}
+	for _, k := range c.killings() {
+		kills[k.side]++
+	}
 	all := []row{
-		{killStep(before), 0, len(c.steps)},
-		{killStep(after), 0, len(c.steps)},
+		{killStep(before), 0, kills[before]},
+		{killStep(after), 0, kills[after]},
 		{killRandom, 0, c.form.kills},
 		{stopStep, 0, len(c.freezeAt())},
 		{stopShort, 0, len(c.freezeAt()) * c.form.shortStops},

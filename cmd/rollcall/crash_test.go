@@ -31,7 +31,7 @@ const (
 // crashForm is how much of everything a run does.
 type crashForm struct {
 	name       string
-	allStops   bool // a process is stopped at every step, else only at the worst
+	whole      bool // killed on both sides of every step and stopped at each, else at the worst
 	shortStops int  // how often it is also woken early
 	kills      int  // at random moments
 	apart      time.Duration
@@ -44,7 +44,7 @@ type crashForm struct {
 
 func crashForms() map[string]crashForm {
 	return map[string]crashForm{
-		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 4, 40, 2 * time.Minute},
+		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 3, 40, 2 * time.Minute},
 		"long": {"long", true, 1, 200, 1400 * time.Millisecond, 20, 4, 10, 1000, 14 * time.Minute},
 	}
 }

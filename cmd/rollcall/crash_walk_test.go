@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -25,14 +27,33 @@ func (p *playbook) ready(r *replica) (*device, map[string]any) {
 	return p.c.device("eligible"), nil
 }
 
+// killing is a step and the side of it at which a process is killed.
+type killing struct {
+	step step
+	side side
+}
+
+// killings are all steps, on both sides. The short form has one side, in turns, of
+// those steps that write nothing.
+func (c *crash) killings() []killing {
+	var out []killing
+	for i, s := range c.steps {
+		writes := strings.Contains(s.label, "EVAL") || strings.Contains(s.label, http.MethodDelete)
+		for _, at := range []side{before, after} {
+			if c.form.whole || writes || side(i%2) == at {
+				out = append(out, killing{s, at})
+			}
+		}
+	}
+	return out
+}
+
 // walk kills a process at every step of a delete.
 func (c *crash) walk(t *testing.T) {
 	t.Helper()
-	for _, s := range c.steps {
-		for _, at := range []side{before, after} {
-			if !c.killAt(t, s, at) {
-				c.missed = append(c.missed, fmt.Sprintf("kill at %s, %s", s, at))
-			}
+	for _, k := range c.killings() {
+		if !c.killAt(t, k.step, k.side) {
+			c.missed = append(c.missed, fmt.Sprintf("kill at %s, %s", k.step, k.side))
 		}
 	}
 }
@@ -106,7 +127,7 @@ func (c *crash) freeze(t *testing.T) {
 // freezeAt are the steps to stop at; if it may be one only, then the last talk with
 // the store before the DELETE: after it nothing but the clock holds the DELETE back.
 func (c *crash) freezeAt() []step {
-	if c.form.allStops {
+	if c.form.whole {
 		return c.steps
 	}
 	for i := c.theDelete() - 1; i >= 0; i-- {

@@ -27,6 +27,14 @@ func (r *rig) history(t *testing.T) {
 		func(d action.Ref) { r.deleteOf(t, d, action.SettleUnsent) },
 		func(d action.Ref) { r.deleteOf(t, d, action.SettlePending) },
 		func(d action.Ref) { r.askOf(t, d, "open") },
+		func(d action.Ref) {
+			r.askOf(t, d, "unsent")
+			r.decideOf(t, d, "unsent", "delete")
+			in := intent("token-" + d.EndpointID)
+			in.Mark, in.ApprovalID, in.TicketID, in.Outcome = markOf(d, "delete"), "a", "unsent", "intent"
+			r.begin(t, in)
+			_, _ = r.Settle(t.Context(), action.Settlement{Mark: markOf(d, "delete"), Owner: in.Owner, TokenID: in.TokenID, TicketID: in.TicketID, As: action.SettleUnsent, Trouble: &action.Trouble{Text: "No."}})
+		},
 		func(d action.Ref) { r.askOf(t, d, "kept"); r.decideOf(t, d, "kept", "keep") },
 		func(d action.Ref) { r.askOf(t, d, "none"); r.decideOf(t, d, "none", "none") },
 		func(d action.Ref) { r.askOf(t, d, "yes"); r.decideOf(t, d, "yes", "delete") },
@@ -44,6 +52,12 @@ func (r *rig) history(t *testing.T) {
 		r.noteOf(t, d, action.Note{Decision: []byte(`{}`)})
 		way(d)
 		r.pass(time.Second)
+	}
+	refused := action.Note{}
+	refused.Mark = markOf(device(0), "ticket-open")
+	refused.Outcome = "refused"
+	if _, err := r.Note(t.Context(), refused); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := r.Pause(t.Context(), action.Switch{Reason: "drill", By: "ann"}); err != nil {
 		t.Fatal(err)

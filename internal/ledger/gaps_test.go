@@ -33,7 +33,9 @@ func markOf(d action.Ref, what string) action.Mark {
 // askOf opens a ticket for another device.
 func (r *rig) askOf(tb testing.TB, d action.Ref, ticket string) action.TicketStep {
 	tb.Helper()
-	step, err := r.OpenTicket(tb.Context(), action.Opening{Mark: markOf(d, "opened"), TicketID: ticket, Seq: 1 << 40, Claims: []byte(`{}`)})
+	m := markOf(d, "ticket-open")
+	m.Outcome = "opened"
+	step, err := r.OpenTicket(tb.Context(), action.Opening{Mark: m, TicketID: ticket, Seq: 1 << 40, Claims: []byte(`{}`)})
 	if err != nil {
 		tb.Fatal(err)
 	}

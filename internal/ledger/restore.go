@@ -112,14 +112,14 @@ func (e replayed) what() string {
 		return "intent"
 	case e.Settled != "":
 		return "settled"
-	case e.Action == "ticket-open":
+	case e.Action == "ticket-open" && e.Outcome == "opened":
 		return "opened"
-	case e.Action == "ticket-close":
+	case e.Action == "ticket-close" && (e.Outcome == "closed" || e.Outcome == "changed"):
 		return "closed"
-	case e.Global && e.Action != "circuit-reset":
-		return "" // in a key of its own
+	case e.Action == "circuit-reset", e.Action == "failure-ack", !e.Global && (e.Action == "pause" || e.Action == "resume"):
+		return e.Action
 	}
-	return e.Action
+	return "" // the global switch among them, which lies in a key of its own
 }
 
 // replay lets one entry take effect.

@@ -268,7 +268,7 @@ func kept(record []byte) json.RawMessage {
 
 // Settle implements action.Deletes.
 func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt, error) {
-	more := map[string]any{"tokenId": x.TokenID, "settled": string(x.As)}
+	more := map[string]any{"tokenId": x.TokenID, "ticketId": x.TicketID, "settled": string(x.As)}
 	t := x.Trouble
 	if t != nil {
 		more["failure"] = t.Text
