@@ -31,6 +31,7 @@ const (
 	exportEvery    = 500 * time.Millisecond // the audit trail
 	watchEvery     = time.Hour              // whether a deleted device came back; each tenant once a day
 	ageEvery       = 6 * time.Hour          // what has outlived its retention
+	firstLoop      = time.Minute            // at the latest after the start
 	startPatience  = 5 * time.Second
 	drainLeast     = 200 * time.Millisecond
 	drainMost      = 10 * time.Second
@@ -237,7 +238,7 @@ func (s service) loops(runner *action.Runner) []loop {
 
 // loop does it until ctx ends. A fault that lasts is told once, until it changes.
 func (s service) loop(ctx context.Context, l loop) {
-	tick := time.NewTicker(l.every)
+	tick := time.NewTicker(min(l.every, firstLoop)) // a process that never lives long gets to everything too
 	defer tick.Stop()
 	told := ""
 	for {
@@ -246,6 +247,7 @@ func (s service) loop(ctx context.Context, l loop) {
 			return
 		case <-tick.C:
 		}
+		tick.Reset(l.every)
 		err := l.do(ctx)
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			s.log.Warn().Err(err).Msg(l.fails)

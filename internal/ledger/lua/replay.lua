@@ -39,6 +39,7 @@ elseif A.what == 'settled' and D.intentToken == A.token and A.as == 'pending' th
 elseif A.what == 'settled' and D.intentToken == A.token then
   local waited = A.ticket ~= ''
   over(A.as == 'failed' and 'failed' or waited and 'undecided' or 'none', A.as)
+  if A.as == 'unsent' and waited and redis.call('EXISTS', TICKET) == 1 then redis.call('HSET', TICKET, 'approvalUsed', '') end
   if A.as == 'failed' then
     failure('delete:' .. A.endpoint, {class = 'permanent', text = A.failure, correlation = ''})
     redis.call('HINCRBY', META, 'failRow', 1)
