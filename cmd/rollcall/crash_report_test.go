@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -130,6 +132,55 @@ func (c *crash) chain(t *testing.T) finding {
 	return f
 }
 
+// written is what all processes wrote to standard output, whole lines only: a
+// process that is killed may leave a part of one.
+func (c *crash) written() []byte {
+	var out bytes.Buffer
+	for _, r := range c.replicas {
+		r.mu.Lock()
+		for _, p := range r.all {
+			text := p.stdout.String()
+			out.WriteString(text[:strings.LastIndex(text, "\n")+1])
+		}
+		r.mu.Unlock()
+	}
+	return out.Bytes()
+}
+
+// exported holds the audit lines of all processes against the trail: whoever keeps
+// them must have them all, and they must be one chain.
+func (c *crash) exported(t *testing.T, last int64) finding {
+	t.Helper()
+	f := finding{invariant: "audit lines that no process wrote, or out of chain"}
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	missing := func() (out []string) {
+		there := map[int64]bool{}
+		for _, a := range lines[auditLine](t, c.written()) {
+			there[a.Seq] = true
+		}
+		for seq := range last {
+			if !there[seq+1] {
+				out = append(out, fmt.Sprintf("%d of %d", seq+1, last))
+			}
+		}
+		return out
+	}
+	for len(missing()) > 0 && wait(ctx, 500*time.Millisecond) {
+	}
+	f.broken = missing()
+	name := filepath.Join(t.TempDir(), "audit")
+	if err := os.WriteFile(name, c.written(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := ran(t, nil, "audit", "verify", "--audit", name)
+	t.Logf("audit verify of the lines: exit %d %s%s", code, out, errs)
+	if code != exitDone {
+		f.add("exit %d: %s%s", code, out, errs)
+	}
+	return f
+}
+
 // row is a fault, how often it was injected, and how often it should have been.
 type row struct {
 	what        string
@@ -180,7 +231,7 @@ func (c *crash) unstruck() []row {
 func (c *crash) report(t *testing.T) {
 	t.Helper()
 	e := c.gather(t)
-	findings := append(e.findings(), c.chain(t), c.alive())
+	findings := append(e.findings(), c.chain(t), c.exported(t, e.last), c.alive())
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	put := func(n int, what string) { _, _ = fmt.Fprintf(w, "%d\t\t%s\n", n, what) }

@@ -60,7 +60,7 @@ type commands struct {
 	Init   initCmd   `cmd:"" help:"Write a policy, API keys, a token key and an environment file to start from."`
 	Serve  serveCmd  `cmd:"" help:"Run the service. Needs Redis. Sends no DELETE unless ROLLCALL_MODE is live."`
 	Key    keyCmd    `cmd:"" help:"Make API keys."`
-	Policy policyCmd `cmd:"" help:"Check policy files."`
+	Policy policyCmd `cmd:"" help:"Check policy files, and replay recorded decisions under one."`
 	Audit  auditCmd  `cmd:"" help:"Check the audit trail."`
 	State  stateCmd  `cmd:"" help:"Look after the store."`
 

@@ -37,7 +37,9 @@ func (r *Runner) settleByReading(ctx context.Context, dev Ref, st Standing) (boo
 	}
 	switch {
 	case live.Status == policy.LiveNotFound:
-		s.As, s.Outcome, s.RestoreBy = SettleDeleted, "deleted", r.now().Add(restoreFor)
+		// Central's own time to restore it began when its DELETE took effect, which
+		// may be days ago.
+		s.As, s.Outcome, s.RestoreBy = SettleDeleted, "deleted", st.Intent.At.Add(restoreFor)
 	case live.Status == policy.LiveFound && due:
 		s.As, s.Outcome, s.Code = SettleFailed, "failed", policy.DeleteFailed
 		s.Trouble = &Trouble{Class: Permanent, Text: "The device was still in Central long after its DELETE."}

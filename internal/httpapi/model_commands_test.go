@@ -18,9 +18,10 @@ import (
 func (m *machine) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"verify-live": m.doVerify, "evaluate": m.doEvaluate, "evaluate some more": m.doEvaluate,
-		"delete": m.doDelete, "delete by ticket": m.doDeleteByTicket, "walk": m.doWalk, "two deletes at once": m.doTwo,
+		"delete": m.doDelete, "delete once more": m.doDelete, "delete by ticket": m.doDeleteByTicket,
+		"walk": m.doWalk, "walk on": m.doWalk, "walk further": m.doWalk, "two deletes at once": m.doTwo,
 		"delete beside something else": m.doBeside,
-		"ticket-open":                  m.doOpen, "ticket-close": m.doClose, "ticket walk": m.doTicketWalk,
+		"ticket-open":                  m.doOpen, "ticket-close": m.doClose, "ticket walk": m.doTicketWalk, "ticket walk on": m.doTicketWalk,
 		"pause or resume": m.doSwitch, "circuit-reset": m.doReset, "policy": m.doPolicy,
 		"check-in": m.doCheckIn, "goes offline": m.doOffline, "vanishes": m.doVanish, "comes back": m.doComeBack,
 		"a fault of DELETE": m.doDeleteFault, "a fault of GET": m.doReadFault, "heals": m.doHeal, "heals again": m.doHeal,
@@ -104,6 +105,7 @@ func (m *machine) judge(d *modelled, fresh, old bool) *held {
 func (m *machine) use(h *held, body map[string]any, observed, seen time.Time) answer {
 	why, sure := m.barred(h, observed, seen)
 	m.may[h.id] = why
+	m.tally["barred: "+why]++
 	a := m.act("delete", body)
 	m.told(a, m.seenBy(a, h.dev))
 	if why == "" && sure && a.is("outcome") != "deleted" {
@@ -325,39 +327,42 @@ func (m *machine) closed(id string, k *asked, decision, by string, a answer) {
 }
 
 func (m *machine) doSwitch(t *rapid.T) {
-	here := rapid.Bool().Draw(t, "of the tenant")
-	what, id, flag := "pause", "", &m.pausedAll
-	if here {
+	if m.pausedAll || m.pausedHere {
+		m.admin("resume", "")
+		m.admin("resume", tenant)
+		m.pausedAll, m.pausedHere = false, false
+		return
+	}
+	id, flag := "", &m.pausedAll
+	if rapid.Bool().Draw(t, "of the tenant") {
 		id, flag = tenant, &m.pausedHere
 	}
-	if *flag {
-		what = "resume"
-	}
-	m.admin(what, id)
-	*flag = !*flag
+	m.admin("pause", id)
+	*flag = true
 }
 
 func (m *machine) doReset(*rapid.T) { m.admin("circuit-reset", tenant) }
 
 // doPolicy changes one thing of the policy in force, or puts all back.
 func (m *machine) doPolicy(t *rapid.T) {
-	switch rapid.IntRange(0, 8).Draw(t, "what") {
-	case 0:
+	odd := m.silence != 30 || m.shut || m.broken || m.dry || m.perDay != 100
+	switch n := rapid.IntRange(0, 7).Draw(t, "what"); {
+	case odd && n > 2:
+		m.silence, m.shut, m.broken, m.dry, m.perDay, m.spacing = 30, false, false, false, 100, 0
+	case n == 0:
 		m.silence = rapid.SampledFrom([]int{30, 200}).Draw(t, "days")
-	case 1:
+	case n == 1:
 		d := m.anyDevice(t)
 		d.excluded = !d.excluded
-	case 2:
+	case n == 2:
 		m.shut = !m.shut
-	case 3:
+	case n == 3:
 		m.broken = !m.broken
-	case 4:
+	case n == 4:
 		m.dry = !m.dry
-	case 5, 6:
+	default:
 		m.perDay = rapid.SampledFrom([]int{0, 1, 2, 100}).Draw(t, "a day")
 		m.spacing = rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "spacing")
-	default:
-		m.silence, m.shut, m.broken, m.dry, m.perDay, m.spacing = 30, false, false, false, 100, 0
 	}
 	m.change(func(r *action.Rules) {
 		r.Broken = m.broken
@@ -448,7 +453,8 @@ func (m *machine) doHeal(*rapid.T) {
 
 func (m *machine) doPass(t *rapid.T) {
 	m.pass(rapid.SampledFrom([]time.Duration{
-		3 * time.Second, 10 * time.Second, time.Minute, 11 * time.Minute, time.Hour, 13 * time.Hour, 25 * time.Hour, 8 * days, 31 * days, 92 * days,
+		3 * time.Second, 10 * time.Second, time.Minute, time.Minute, 2 * time.Minute, 11 * time.Minute, 11 * time.Minute, time.Hour,
+		13 * time.Hour, 25 * time.Hour, 8 * days, 31 * days, 92 * days,
 	}).Draw(t, "time"))
 }
 

@@ -108,7 +108,7 @@ func (t rapidTB) Errorf(f string, a ...any) { t.rt.Errorf(f, a...) }
 func (t rapidTB) Fatal(a ...any)            { t.rt.Fatal(a...) }
 func (t rapidTB) Fatalf(f string, a ...any) { t.rt.Fatalf(f, a...) }
 
-// newMachine starts a service with four devices: two plain ones, a VIP's and a
+// newMachine starts a service with eight devices: six plain ones, a VIP's and a
 // server, and one that is heard of all the time.
 func newMachine(t *testing.T, rt *rapid.T, tally map[string]int) *machine {
 	s := quick(rapidTB{t, rt}, setup{central: modelCentral})
@@ -124,7 +124,7 @@ func newMachine(t *testing.T, rt *rapid.T, tally map[string]int) *machine {
 		system: s, rt: rt, open: opener, byID: map[string]*held{}, ticket: map[string]*asked{}, may: map[string]string{},
 		tally: tally, silence: 30, perDay: 100,
 	}
-	for n := range 2 {
+	for n := range 6 {
 		p := s.plant(n + 1)
 		m.add(&modelled{id: p.id, label: p.name, template: p.event})
 	}
