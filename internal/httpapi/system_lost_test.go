@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/centralsim"
 	"rollcall/internal/ledger"
 )
 
@@ -185,4 +187,29 @@ func TestATicketOfARebuiltStoreTakesNoYes(t *testing.T) {
 		t.Errorf("codes: %q", a.codes())
 	}
 	again.nothingSent()
+}
+
+// Central's time to restore a device began with its DELETE, not when the service
+// was up again to read it back.
+func TestTheTimeToRestoreCountsFromTheDELETE(t *testing.T) {
+	s := newSystem(t, setup{})
+	token := s.eligible()
+	s.sim.Fault(centralsim.Fault{Method: http.MethodDelete, Path: "/endpoint/", Status: 500, ApplyAnyway: true})
+	lift := s.sim.Fault(centralsim.Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoints/" + s.device(), Skip: 2, Status: 500, Times: centralsim.Always})
+	sent := s.now()
+	s.want(s.remove(token), "pending", "DELETE_UNCONFIRMED")
+	lift()
+	s.pass(5 * 24 * time.Hour)
+	if err := s.runner.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, list := s.call(http.MethodGet, "/v1/exclusions?kind=deleted", nil)
+	items, _ := list["items"].([]any)
+	if len(items) != 1 {
+		t.Fatalf("deleted: %v", list)
+	}
+	by, err := time.Parse(time.RFC3339, answer(items[0].(map[string]any)).is("restoreBy"))
+	if late := by.Sub(sent.Add(30 * 24 * time.Hour)); err != nil || late > time.Minute || late < -time.Minute {
+		t.Errorf("restoreBy %s is %s off: %v", by, late, err)
+	}
 }
