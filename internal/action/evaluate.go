@@ -57,9 +57,10 @@ func (r *Runner) evidence(ctx context.Context, token string, dev Ref) (claims, e
 }
 
 // usable reports whether evidence may stand in for a look-up: of this mode and
-// installation, and still fresh.
+// installation, and still fresh. Of a device that was deleted it may be from
+// before that, and would show it as having come back.
 func (r *Runner) usable(c claims, mode string, st Standing) bool {
-	return c.ID != "" && c.Mode == mode && c.Installation == st.Installation && r.now().Before(c.Till)
+	return st.DeletedAt.IsZero() && c.ID != "" && c.Mode == mode && c.Installation == st.Installation && r.now().Before(c.Till)
 }
 
 // decide asks the policy, writes the decision down and seals it.

@@ -146,3 +146,16 @@ func TestAnAccountEnabledAgainIsNoComeBackOfADeviceThatWasNotDeleted(t *testing.
 		t.Errorf("failures: %v", failures)
 	}
 }
+
+// A playbook sends evaluate again with the evidence it has: that is from before
+// the delete, and shows nothing that came back.
+func TestEvidenceFromBeforeTheDeleteShowsNoComeBack(t *testing.T) {
+	s := newSystem(t, setup{})
+	event := s.sample["eligible"].Event
+	in := map[string]any{"event": event, "evidence": s.act("verify-live", map[string]any{"event": event}).is("token")}
+	s.want(s.remove(s.want(s.act("evaluate", in), "delete", "").is("token")), "deleted", "")
+	s.want(s.act("evaluate", in), "skip", "ALREADY_DELETED")
+	if _, failures := s.call(http.MethodGet, "/v1/failures", nil); len(failures["items"].([]any)) != 0 {
+		t.Errorf("failures: %v", failures)
+	}
+}
