@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"rollcall/internal/ledger"
 )
@@ -22,25 +23,25 @@ type auditVerifyCmd struct {
 
 // Run implements the command.
 func (c auditVerifyCmd) Run(ctx context.Context, p *process) error {
-	entries, tenants, err := c.verify(ctx, p)
+	r, err := c.verify(ctx, p)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "the chain is whole: %d entries of %d tenants\n", entries, tenants)
+	for _, place := range r.GivenUp {
+		_, _ = fmt.Fprintln(p.stderr, "note:", place)
+	}
+	_, err = fmt.Fprintf(p.stdout, "the chain is whole: %d entries of %d tenants\n", r.Entries, r.Tenants)
 	return err
 }
 
-func (c auditVerifyCmd) verify(ctx context.Context, p *process) (entries, tenants int, err error) {
+func (c auditVerifyCmd) verify(ctx context.Context, p *process) (ledger.AuditReport, error) {
 	if len(c.Audit) > 0 {
-		lines, err := auditLines(p, c.Audit)
-		if err != nil {
-			return 0, 0, err
-		}
-		return lines.Check() // counts
+		_, r, err := auditLines(p, c.Audit)
+		return r, err
 	}
 	store, err := openStore(ctx, p)
 	if err != nil {
-		return 0, 0, err
+		return ledger.AuditReport{}, err
 	}
 	defer func() { _ = store.Close() }()
 	return store.VerifyAudit(ctx)
@@ -48,21 +49,18 @@ func (c auditVerifyCmd) verify(ctx context.Context, p *process) (entries, tenant
 
 // auditLines reads files of audit lines; - is standard input. Files without a
 // line are a mistake: a chain that is whole because nobody looked proves nothing.
-func auditLines(p *process, files []string) (*ledger.AuditLines, error) {
+func auditLines(p *process, files []string) (*ledger.AuditLines, ledger.AuditReport, error) {
 	lines := &ledger.AuditLines{}
 	for _, name := range files {
 		if err := readAudit(p, lines, name); err != nil {
-			return nil, err
+			return nil, ledger.AuditReport{}, err
 		}
 	}
-	n, _, err := lines.Check()
-	switch {
-	case err != nil:
-		return nil, err
-	case n == 0:
-		return nil, errors.New("there is no audit line to read")
+	r, err := lines.Check()
+	if err == nil && r.Entries == 0 {
+		err = errors.New("there is no audit line to read")
 	}
-	return lines, nil
+	return lines, r, err
 }
 
 func readAudit(p *process, lines *ledger.AuditLines, name string) error {
@@ -79,13 +77,14 @@ func readAudit(p *process, lines *ledger.AuditLines, name string) error {
 
 // stateRestoreCmd rebuilds a store.
 type stateRestoreCmd struct {
-	storeFlags `group:"settings"`
-	Audit      []string `name:"audit" required:"" placeholder:"FILE" help:"Files of audit lines as serve wrote them to standard output, in any order; - is standard input."`
+	storeFlags     `group:"settings"`
+	AcceptRollback bool     `help:"Leave out entries that were given up before, at an accepted rollback or a restore."`
+	Audit          []string `name:"audit" required:"" placeholder:"FILE" help:"Files of audit lines as serve wrote them to standard output, in any order; - is standard input."`
 }
 
 // Run implements the command.
 func (c stateRestoreCmd) Run(ctx context.Context, p *process) error {
-	lines, err := auditLines(p, c.Audit)
+	lines, _, err := auditLines(p, c.Audit)
 	if err != nil {
 		return err
 	}
@@ -94,11 +93,11 @@ func (c stateRestoreCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	done, err := store.Restore(ctx, lines, operator())
+	done, err := store.Restore(ctx, lines, operator(), c.AcceptRollback)
 	if err != nil {
 		return fmt.Errorf("not restored: %w", err)
 	}
-	_, err = fmt.Fprintf(p.stdout, "restored %d entries of %d tenants, installation %s\n"+
-		"approvals that were waiting are undecided again; tickets that were open can be closed with keep or none\n", done.Entries, done.Tenants, done.Installation)
+	_, err = fmt.Fprintf(p.stdout, "restored %d entries of %d tenants, the newest of %s, installation %s\n"+
+		"approvals that were waiting are undecided again; tickets that were open can be closed with keep or none\n", done.Entries, done.Tenants, done.Until.UTC().Format(time.RFC3339), done.Installation)
 	return err
 }

@@ -211,6 +211,31 @@ func (e evidence) settled() []finding {
 	return []finding{hanging, wrong, forgotten, double, ghosts}
 }
 
+// story is all that happened to a device, in the order of time.
+func (e evidence) story(id string) string {
+	type event struct {
+		at   time.Time
+		text string
+	}
+	var all []event
+	for _, a := range e.audit {
+		if id != "" && a.EndpointID == id {
+			all = append(all, event{a.At, fmt.Sprintf("audit %d: %s %s, token %s, request %s", a.Seq, a.Action, a.Outcome, a.TokenID, a.RequestID)})
+		}
+	}
+	for _, r := range e.journal {
+		if id != "" && strings.HasSuffix(r.Path, id) {
+			all = append(all, event{r.At, fmt.Sprintf("Central: %s, answered %d, applied %t", r.Method, r.Status, len(r.Deleted) > 0)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b event) int { return a.at.Compare(b.at) })
+	var out strings.Builder
+	for _, v := range all {
+		fmt.Fprintf(&out, "    %s %s\n", clock(v.at), v.text)
+	}
+	return out.String()
+}
+
 // The check itself must be able to fail: each fault that is planted is found, by
 // its own invariant and by no other.
 func TestCrashCheckFindsEachFault(t *testing.T) {

@@ -348,14 +348,22 @@ const (
 	readTurns   = 90
 )
 
+// haunting comes on top: a DELETE that did nothing, and a gateway that says 404 to
+// the reads that follow, as many as hauntings.
+const (
+	haunting  = "Central: read-back answered 404 HTML, the DELETE not applied"
+	hauntings = 2
+)
+
+// htmlFault is a gateway's page in the place of Central's answer.
+func htmlFault(method string, status int, applied bool) centralsim.Fault {
+	return centralsim.Fault{Method: method, Status: status, ApplyAnyway: applied,
+		Body: "<html><body><h1>This is a gateway's page</h1></body></html>", ContentType: "text/html"}
+}
+
 // centralFaults are those of the DELETE, and those of reads.
 func centralFaults() []centralFault {
-	page := centralsim.Fault{Body: "<html><body><h1>This is a gateway's page</h1></body></html>", ContentType: "text/html"}
-	html := func(method string, status int, applied bool) centralsim.Fault {
-		f := page
-		f.Method, f.Status, f.ApplyAnyway = method, status, applied
-		return f
-	}
+	html := htmlFault
 	const del, get = http.MethodDelete, http.MethodGet
 	return []centralFault{
 		{"DELETE answered 500, applied", centralsim.Fault{Method: del, Status: 500, ApplyAnyway: true}},

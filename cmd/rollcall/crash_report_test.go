@@ -206,7 +206,7 @@ func (c *crash) rows() []row {
 	for _, f := range centralFaults() {
 		all = append(all, row{"Central: " + f.name, 0, 1})
 	}
-	for _, what := range []string{twice, rivals, byTicket, quarrels, approvals, awakenings, forbiddens, decidedNot, pauses} {
+	for _, what := range []string{haunting, twice, rivals, byTicket, quarrels, approvals, awakenings, forbiddens, decidedNot, pauses} {
 		all = append(all, row{what, 0, 1})
 	}
 	for i := range all {
@@ -261,7 +261,7 @@ func (c *crash) report(t *testing.T) {
 	}
 	for _, f := range findings {
 		if len(f.broken) > 0 {
-			t.Errorf("%s: %d\n  %s", f.invariant, len(f.broken), strings.Join(f.broken[:min(5, len(f.broken))], "\n  "))
+			t.Errorf("%s: %d\n  %s\n%s", f.invariant, len(f.broken), strings.Join(f.broken[:min(5, len(f.broken))], "\n  "), e.story(anID.FindString(f.broken[0])))
 		}
 	}
 }

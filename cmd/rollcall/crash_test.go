@@ -209,9 +209,10 @@ func (c *crash) begin() {
 	c.work.Go(func() { c.operate(c.load) })
 }
 
-// trouble puts Central's faults in force; each strikes when its turn comes.
+// trouble puts Central's faults in force; each strikes when its turn comes. The
+// simulator asks for one request at a time.
 func (c *crash) trouble() {
-	nth := map[string]int{}
+	nth, haunted := map[string]int{}, map[string]int{}
 	turns := map[string]int{http.MethodDelete: deleteTurns, http.MethodGet: readTurns}
 	for _, f := range centralFaults() {
 		mine, of := nth[f.Method], turns[f.Method]
@@ -222,11 +223,25 @@ func (c *crash) trouble() {
 			if !ok || int(turn)%of != mine {
 				return false
 			}
+			if lost := f.Method == http.MethodDelete && !f.ApplyAnyway && !f.CutBody; lost && turn/int64(of)%2 == 0 {
+				haunted[r.URL.Path] = hauntings
+			}
 			c.tally.add("Central: " + f.name)
 			return true
 		}
 		c.sim.Fault(f.Fault)
 	}
+	f := htmlFault(http.MethodGet, http.StatusNotFound, false)
+	f.Path, f.Times = "/endpoint/", centralsim.Always
+	f.When = func(r *http.Request) bool {
+		if haunted[r.URL.Path] == 0 {
+			return false
+		}
+		haunted[r.URL.Path]--
+		c.tally.add(haunting)
+		return true
+	}
+	c.sim.Fault(f)
 }
 
 // turn numbers the requests of each kind that may be struck.

@@ -57,7 +57,7 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 		return usageError{err}
 	}
 	defer func() { _ = store.Close() }()
-	weak, err := trust(ctx, cfg, store, log)
+	weak, mark, err := trust(ctx, cfg, store, log)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 		}
 		log.Info().Str("policyVersion", force.Rules().Params.Version).Msg("policy and keys reloaded")
 	}
-	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak, tls: config, audit: p.stdout}
+	s := service{cfg: cfg, log: log, force: force, store: store, weak: weak, tls: config, audit: p.stdout, mark: mark}
 	return s.run(ctx, hup, reload)
 }
 
@@ -111,30 +111,30 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 
 // trust decides whether the store may be worked on. Live mode asks for the mark
 // and for a Redis that loses nothing that it acknowledged; dry-run for nothing.
-func trust(ctx context.Context, cfg Config, store *ledger.Store, log zerolog.Logger) ([]string, error) {
+func trust(ctx context.Context, cfg Config, store *ledger.Store, log zerolog.Logger) (weak []string, mark string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	weak, err := store.Weak(ctx)
+	weak, err = store.Weak(ctx)
 	if cfg.Mode != action.LiveMode {
 		if err != nil {
 			log.Warn().Err(err).Msg("Redis does not answer yet; actions answer 503 until it does")
 			weak = []string{"Redis did not answer at the start: what it may lose is not known"}
 		}
-		return weak, nil
+		return weak, "", nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("live mode needs Redis at start: %w", err)
+		return nil, "", fmt.Errorf("live mode needs Redis at start: %w", err)
 	}
-	mark, err := store.Mark(ctx)
+	mark, err = store.Mark(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("live mode needs Redis at start: %w", err)
+		return nil, "", fmt.Errorf("live mode needs Redis at start: %w", err)
 	case mark == "":
-		return nil, errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed: rebuild it with `rollcall state restore --audit FILE`")
+		return nil, "", errors.New("this Redis does not have rollcall's mark: run `rollcall state init` once if it is the right one; if it was marked before, it was flushed: rebuild it with `rollcall state restore --audit FILE`")
 	case len(weak) > 0 && !cfg.AllowWeakRedis:
-		return nil, usagef("live mode needs a Redis that loses nothing (ROLLCALL_ALLOW_WEAK_REDIS=true starts all the same):\n  %s", strings.Join(weak, "\n  "))
+		return nil, "", usagef("live mode needs a Redis that loses nothing (ROLLCALL_ALLOW_WEAK_REDIS=true starts all the same):\n  %s", strings.Join(weak, "\n  "))
 	}
-	return weak, nil
+	return weak, mark, nil
 }
 
 // service is everything that a process holds.
@@ -145,6 +145,7 @@ type service struct {
 	store *ledger.Store
 	weak  []string
 	tls   *tls.Config       // nil = none
+	mark  string            // of the store, as it was found fit; empty = not known
 	audit io.Writer         // takes the audit lines; nil = they are not exported
 	after func(addr string) // called once the address is known; may be nil
 }
@@ -163,6 +164,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	defer client.Close()
 	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
 		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
+		Installation: s.mark,
 	})
 	leaving := &atomic.Bool{}
 	handler, err := s.edge(runner, leaving)

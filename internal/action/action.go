@@ -33,6 +33,7 @@ type Settings struct {
 	Mode           string
 	ActionTimeout  time.Duration // one action's answer
 	CentralTimeout time.Duration // one call to Central
+	Installation   string        // of the store, as it was when it was found fit; empty = the first that is seen
 }
 
 // Runner runs the actions. It holds no state of its own but the highest audit
@@ -50,7 +51,9 @@ type Runner struct {
 
 // New returns a Runner. rules gives the policy in force at each call, now the time.
 func New(c Central, l Ledger, s Sealer, rules func() Rules, now func() time.Time, set Settings) *Runner {
-	return &Runner{central: c, ledger: l, sealer: s, rules: rules, now: now, set: set}
+	r := &Runner{central: c, ledger: l, sealer: s, rules: rules, now: now, set: set}
+	r.seen.adopt(set.Installation)
+	return r
 }
 
 // Call says who calls.

@@ -158,16 +158,20 @@ func (d *deletion) settledBefore(ctx context.Context) (bool, error) {
 // back again. A failed look leaves it gone: that was read back once.
 func (d *deletion) alreadyDeleted(ctx context.Context) (Result, error) {
 	live, _ := d.r.central.Present(ctx, d.c.Dev)
+	var n Note
+	n.cameBack(d.st, live)
+	n.reenabled(&d.st, d.event, d.r.now())
 	if live.Status != policy.LiveFound && d.st.CameBackAt.IsZero() {
 		d.res.because(policy.AlreadyDeleted, policy.Skip, "It was deleted at "+stamp(d.st.DeletedAt)+".")
 		d.res.end("already_deleted")
 		return d.record(ctx, Note{})
 	}
-	d.res.because(policy.CameBack, policy.Manual, "It was deleted at "+stamp(d.st.DeletedAt)+
-		" and Central has it again: it is probably in use and unprotected.")
+	text := "It was deleted at " + stamp(d.st.DeletedAt) + " and there was a sign that it is in use: it is probably unprotected."
+	if live.Status == policy.LiveFound {
+		text = "It was deleted at " + stamp(d.st.DeletedAt) + " and Central has it again: it is probably in use and unprotected."
+	}
+	d.res.because(policy.CameBack, policy.Manual, text)
 	d.res.end("refused")
-	var n Note
-	n.cameBack(d.st, live)
 	return d.record(ctx, n)
 }
 
@@ -241,7 +245,7 @@ func (d *deletion) record(ctx context.Context, n Note) (Result, error) {
 	n.Mark = d.res.mark(d.call)
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
-	_, err := d.r.note(ctx, n)
+	_, err := d.r.note(ctx, d.st, n)
 	if err != nil {
 		return Result{}, err
 	}

@@ -78,6 +78,7 @@ func (d *deletion) intent(ready Prepared) Intent {
 		Settle: d.r.settleAfter(),
 	}
 	in.Outcome, in.Installation = "intent", d.c.Installation
+	in.Seq = max(d.c.Seq, d.st.Seq) // a store set back since the lease is set back, whatever the token knows
 	if d.c.TicketID != "" {
 		in.ApprovalID = d.c.ID
 	}
@@ -88,6 +89,9 @@ func (d *deletion) intent(ready Prepared) Intent {
 func (d *deletion) notBegun(b Begun) {
 	d.res.because(b.Code, policy.Skip, b.Text)
 	d.res.RetryAfter = seconds(b.RetryAfter)
+	if b.Code == policy.StateUnverified {
+		d.st.Unverified = b.Text
+	}
 	switch b.Code {
 	case policy.KillSwitch, policy.StateUnverified, policy.LimitDay, policy.LimitPercent, policy.Spacing, policy.CircuitOpen:
 		d.res.end("deferred")

@@ -90,7 +90,7 @@ func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Stand
 	}
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
-	at, err := r.note(ctx, n)
+	at, err := r.note(ctx, st, n)
 	if err != nil {
 		return Result{}, err
 	}

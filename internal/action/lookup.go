@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rollcall/internal/policy"
@@ -52,8 +53,12 @@ func (r *Runner) trusted(ctx context.Context, s Standing, dev Ref, mode string, 
 		s.Unverified = "its mark is not the one that it had when this process began: if that is meant, restart the service; " +
 			"else point ROLLCALL_REDIS_URL to the right store, or run `rollcall state restore --audit FILE`"
 	case rolledBack:
+		// What is refused now must not let the sequence catch up.
 		s.Unverified = "its audit sequence is lower than one that was already handed out, so it was rolled back: " +
 			"run `rollcall state restore --audit FILE`, or `rollcall state init --accept-rollback` to give up what it lost"
+		if err := r.ledger.Distrust(ctx, dev.TenantID, s.Unverified); err != nil {
+			return Standing{}, err
+		}
 	}
 	if !rolledBack {
 		r.seen.saw(dev.TenantID, at)
@@ -134,20 +139,28 @@ func deadline(s Standing) string {
 // again that was deleted as retired: somebody probably uses it, unprotected.
 func (n *Note) reenabled(s *Standing, e policy.Event, now time.Time) {
 	enabled := e.Directory.Enabled
-	if s.DeletedAt.IsZero() || !s.CameBackAt.IsZero() || now.Sub(s.DeletedAt) > restoreFor || !enabled.Known() || !enabled.Value {
+	if n.CameBack || s.DeletedAt.IsZero() || !s.CameBackAt.IsZero() || now.Sub(s.DeletedAt) > restoreFor || !enabled.Known() || !enabled.Value {
 		return
 	}
 	if at := e.ObservedAt; at.Known() && at.Value.Before(s.DeletedAt) {
 		return // what the directory said before the delete
 	}
-	n.CameBack = true
+	n.CameBack, n.ByDirectory = true, true
 	n.Why = "It was deleted at " + stamp(s.DeletedAt) + " and its account in the directory is enabled again: it is probably in use and unprotected." + deadline(*s)
 	s.CameBackAt = now
 }
 
-// note records a step and remembers the sequence that it got.
-func (r *Runner) note(ctx context.Context, n Note) (Receipt, error) {
+// note records a step and remembers the sequence that it got. A store that can't
+// be trusted is not written to: what stood there would be written over when it
+// is mended. Such an answer is in the log alone, and its tokens say nothing.
+func (r *Runner) note(ctx context.Context, st Standing, n Note) (Receipt, error) {
+	if st.Unverified != "" {
+		return Receipt{}, nil
+	}
 	at, err := r.ledger.Note(ctx, n)
+	if errors.Is(err, ErrUntrusted) {
+		return Receipt{}, nil
+	}
 	if err == nil {
 		r.seen.saw(n.Dev.TenantID, at)
 	}

@@ -90,6 +90,10 @@ var ErrState = errors.New("state unavailable")
 // full, can't save, or is a replica. Nothing was written; it needs an operator.
 var ErrStateFull = errors.New("state can't be written")
 
+// ErrUntrusted comes with ErrState where a tenant's records were set back and an
+// operator has not said yet what holds. Nothing was written.
+var ErrUntrusted = errors.New("state was set back")
+
 // ErrNotFound is returned where a ticket or device is not on record.
 var ErrNotFound = errors.New("not on record")
 
@@ -110,6 +114,9 @@ type Ledger interface {
 	// Gone lists the devices that were deleted since a time and have not come
 	// back, of every tenant, one tenant after another.
 	Gone(ctx context.Context, since time.Time) iter.Seq2[Gone, error]
+	// Distrust bars a tenant's records from being written, and from being deleted
+	// on, until an operator has said what holds: they were set back.
+	Distrust(ctx context.Context, tenantID, why string) error
 	// Follows reports whether the store is of this installation, for which an
 	// operator gave up the one before.
 	Follows(ctx context.Context, installation, before string) (bool, error)
@@ -182,6 +189,7 @@ type Note struct {
 	CountFailure bool     // whether that failure counts towards the row
 	Apart        time.Duration
 	CameBack     bool          // a device that is recorded as deleted is there again, or in use
+	ByDirectory  bool          // with CameBack: only the directory shows it, Central does not have the device
 	Why          string        // with CameBack: one sentence on what showed it
 	Fleet        Fleet         // what a live read said of the tenant's fleet
 	Within       time.Duration // with Fleet: silent means that nobody was heard from for this long
@@ -393,16 +401,19 @@ type Failure struct {
 
 // DeviceRecord is all that is known of one device.
 type DeviceRecord struct {
-	TenantID   string         `json:"tenantId"`
-	EndpointID string         `json:"endpointId"`
-	Hostname   string         `json:"hostname"`
-	State      string         `json:"state"`
-	DeletedAt  *time.Time     `json:"deletedAt"`
-	RestoreBy  *time.Time     `json:"restoreBy"`
-	TicketID   string         `json:"ticketId"`
-	Failures   []Failure      `json:"failures"`
-	Decision   map[string]any `json:"decision"` // the latest
-	Record     map[string]any `json:"record"`   // Central's, as it was before the delete
+	TenantID   string     `json:"tenantId"`
+	EndpointID string     `json:"endpointId"`
+	Hostname   string     `json:"hostname"`
+	State      string     `json:"state"`
+	DeletedAt  *time.Time `json:"deletedAt"`
+	RestoreBy  *time.Time `json:"restoreBy"`
+	TicketID   string     `json:"ticketId"`
+	// ByDirectory says of a device that came back that only its account in the
+	// directory shows it: Central may still be without it.
+	ByDirectory bool           `json:"-"`
+	Failures    []Failure      `json:"failures"`
+	Decision    map[string]any `json:"decision"` // the latest
+	Record      map[string]any `json:"record"`   // Central's, as it was before the delete
 }
 
 // Switch throws the kill switch, of one tenant or (empty TenantID) of all.

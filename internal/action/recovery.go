@@ -62,7 +62,7 @@ func RecoverySteps(rec DeviceRecord, now time.Time) Recovery {
 	switch {
 	case rec.State == isDeleting:
 		w.wait(&r)
-	case rec.State == isDeleted, rec.State == "" && rec.DeletedAt != nil:
+	case rec.State == isDeleted, rec.State == "" && rec.DeletedAt != nil, rec.ByDirectory && rec.DeletedAt != nil:
 		w.deleted(&r, now)
 	case rec.State == isFailed && rec.DeletedAt == nil:
 		w.failed(&r)

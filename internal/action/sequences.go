@@ -1,6 +1,10 @@
 package action
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // sequences remembers, per tenant, the highest audit sequence that this process
 // has seen, and the store's installation. A store that shows less was rolled
@@ -19,6 +23,13 @@ func (s *sequences) installation(now string) string {
 		s.first = now
 	}
 	return s.first
+}
+
+// tenants are those of which something was seen.
+func (s *sequences) tenants() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.high))
 }
 
 // adopt takes another installation for the one of the store.

@@ -63,6 +63,9 @@ func sentLongEnough(st Standing) bool { return st.Now.Sub(st.Intent.At) > sendWi
 // Reconcile settles every intent whose time has come, by reading the device in
 // Central; it is the same code as the next call for the device would run.
 func (r *Runner) Reconcile(ctx context.Context) error {
+	if err := r.recheck(ctx); err != nil {
+		return err
+	}
 	devs, err := r.ledger.Unsettled(ctx)
 	if err != nil {
 		return err
@@ -72,6 +75,17 @@ func (r *Runner) Reconcile(ctx context.Context) error {
 		faults = append(faults, r.reconcile(ctx, dev))
 	}
 	return errors.Join(faults...)
+}
+
+// recheck holds the store against what this process has seen of each tenant: a
+// replica that has seen less would not notice that it was set back.
+func (r *Runner) recheck(ctx context.Context) error {
+	for _, tenantID := range r.seen.tenants() {
+		if _, err := r.standing(ctx, Ref{TenantID: tenantID}, r.modeFor(tenantID, r.rules().Params), claims{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reconcile settles one device.

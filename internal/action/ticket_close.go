@@ -28,6 +28,9 @@ func (r *Runner) TicketClose(ctx context.Context, call Call, in TicketCloseInput
 	if err != nil {
 		return Result{}, err
 	}
+	if err := r.mayDecide(ctx, t.Dev(), p); err != nil {
+		return Result{}, err
+	}
 	if len(t.Claims) == 0 && in.Decision == "delete" {
 		return r.unshown(call, t, p, now)
 	}
@@ -55,6 +58,16 @@ func (r *Runner) TicketClose(ctx context.Context, call Call, in TicketCloseInput
 	res.Next = "delete"
 	res.Token, err = r.seal(ctx, kindApproval, approved)
 	return res, err
+}
+
+// mayDecide returns ErrUntrusted where what a person says would be written into a
+// store that can't be trusted, and lost when that is mended.
+func (r *Runner) mayDecide(ctx context.Context, dev Ref, p policy.Params) error {
+	st, err := r.standing(ctx, dev, r.modeFor(dev.TenantID, p), claims{})
+	if err == nil && st.Unverified != "" {
+		err = fmt.Errorf("%w: %w: %s", ErrState, ErrUntrusted, st.Unverified)
+	}
+	return err
 }
 
 // unshown refuses a yes to a ticket that was rebuilt from the audit trail: what

@@ -24,6 +24,9 @@ func (r *Runner) TicketOpen(ctx context.Context, call Call, in TicketOpenInput) 
 	if err != nil {
 		return Result{}, err
 	}
+	if st.Unverified != "" && c.Installation == st.Installation {
+		return Result{}, fmt.Errorf("%w: %w: %s", ErrState, ErrUntrusted, st.Unverified)
+	}
 	res := r.result(call, "ticket-open", c.Dev, mode, p, now)
 	res.Hostname, res.TicketID = name(policy.Live{}, c.Event, st), in.TicketID
 	d := &deletion{r: r, call: call, c: c, st: st, mode: mode, res: res}

@@ -48,7 +48,7 @@ func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Sta
 	r.verified(&n, live, trouble, p)
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
-	at, err := r.note(ctx, n)
+	at, err := r.note(ctx, st, n)
 	if err != nil {
 		return Result{}, err
 	}

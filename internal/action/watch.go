@@ -120,6 +120,6 @@ func (r *Runner) cameBack(ctx context.Context, w *watchlist, whole bool) error {
 func (r *Runner) book(ctx context.Context, n Note) error {
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
-	_, err := r.note(ctx, n)
+	_, err := r.note(ctx, Standing{}, n)
 	return err
 }

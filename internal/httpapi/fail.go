@@ -93,6 +93,11 @@ func faults() []fault {
 		{errNotFound, 404, api.CodeNotFound, 0, "No such route", "there is no such route", "GET /openapi.yaml lists the routes."},
 		{errMethod, 405, api.CodeMethodNotAllowed, 0, "Method not allowed", "this route does not take that method", "Use a method that the header Allow lists."},
 		{
+			action.ErrUntrusted, 503, api.CodeStateUnavailable, 300, "State was set back",
+			"the service's store was set back to an older state; nothing was changed, and nothing will be until its operator has said what holds",
+			"Run `rollcall state restore --audit FILE` with the audit lines, or `rollcall state init --accept-rollback` to give up what was lost.",
+		},
+		{
 			action.ErrStateFull, 503, api.CodeStateUnavailable, 60, "State can't be written",
 			"the service's store answers but takes no writes: it is at its maxmemory, can't save to disk, or is a replica; nothing was changed",
 			"Ask it why with `redis-cli INFO memory persistence replication`; where it is full, give it more with `redis-cli CONFIG SET maxmemory`, and in redis.conf.",

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -9,42 +10,120 @@ import (
 
 	"pgregory.net/rapid"
 
-	"rollcall/internal/action"
-	"rollcall/internal/centralsim"
 	"rollcall/internal/policy"
 )
 
-// actions are what callers, devices, Central, people and time do.
-func (m *machine) actions() map[string]func(*rapid.T) {
-	return map[string]func(*rapid.T){
-		"verify-live": m.doVerify, "evaluate": m.doEvaluate, "evaluate some more": m.doEvaluate,
-		"delete": m.doDelete, "delete once more": m.doDelete, "delete by ticket": m.doDeleteByTicket,
-		"walk": m.doWalk, "walk on": m.doWalk, "walk further": m.doWalk, "two deletes at once": m.doTwo,
-		"delete beside something else": m.doBeside,
-		"ticket-open":                  m.doOpen, "ticket-close": m.doClose, "ticket walk": m.doTicketWalk, "ticket walk on": m.doTicketWalk,
-		"pause or resume": m.doSwitch, "circuit-reset": m.doReset, "policy": m.doPolicy,
-		"check-in": m.doCheckIn, "goes offline": m.doOffline, "vanishes": m.doVanish, "comes back": m.doComeBack,
-		"a fault of DELETE": m.doDeleteFault, "a fault of GET": m.doReadFault, "heals": m.doHeal, "heals again": m.doHeal,
-		"time passes": m.doPass, "reconcile": m.doReconcile,
+// deed is something that callers, devices, Central, people or time do.
+type deed struct {
+	name   string
+	weight int
+	do     func(*rapid.T)
+}
+
+// deeds are those that are possible now.
+func (m *machine) deeds() []deed {
+	paused, tokens, gone := m.pausedHere || m.pausedAll, len(m.tokens) > 0, 0
+	for _, d := range m.devs {
+		if !d.present && d.intent == "" {
+			gone++
+		}
+	}
+	when := func(ok bool, weight int) int {
+		if !ok {
+			return 0
+		}
+		return weight
+	}
+	return []deed{
+		{"verify-live", 2, m.doVerify},
+		{"evaluate", 2, m.doEvaluate},
+		{"walk", 5, m.doWalk},
+		{"delete", when(tokens, 5), m.doDelete},
+		{"delete by ticket", when(len(m.ticket) > 0, 3), m.doDeleteByTicket},
+		{"two deletes at once", when(tokens, 3), m.doTwo},
+		{"delete beside something else", when(tokens, 3), m.doBeside},
+		{"ticket-open", when(tokens, 2), m.doOpen},
+		{"ticket-close", when(len(m.ticket) > 0, 3), m.doClose},
+		{"ticket walk", 3, m.doTicketWalk},
+		{"pause", when(!paused, 1), m.doPause},
+		{"resume", when(paused, 15), m.doResume},
+		{"circuit-reset", when(m.circuit, 8), m.doReset},
+		{"policy", when(!m.odd(), 2), m.doPolicy},
+		{"policy back", when(m.odd(), 10), m.doPolicyBack},
+		{"check-in", 1, m.doCheckIn},
+		{"goes offline", 1, m.doOffline},
+		{"vanishes", 1, m.doVanish},
+		{"comes back", when(gone > 0, 2), m.doComeBack},
+		{"a fault of DELETE", 3, m.doDeleteFault},
+		{"a fault of GET", 2, m.doReadFault},
+		{"heals", when(m.faulty, 5), m.doHeal},
+		{"time passes", 4, m.doPass},
+		{"reconcile", 1, m.doReconcile},
 	}
 }
 
-// anyDevice and anyToken choose.
-func (m *machine) anyDevice(t *rapid.T) *modelled { return rapid.SampledFrom(m.devs).Draw(t, "device") }
+// fair draws a number below n, each as often; rapid's own prefer small ones.
+func fair(n int) *rapid.Generator[int] {
+	return rapid.Custom(func(t *rapid.T) int {
+		v := 0
+		for range 12 {
+			v <<= 1
+			if rapid.Bool().Draw(t, "bit") {
+				v++
+			}
+		}
+		return v % n
+	})
+}
 
-// anyToken prefers the younger half: old tokens are replayed, but not mostly.
-func (m *machine) anyToken(t *rapid.T, kinds ...string) *held {
+// step does one deed, by weight.
+func (m *machine) step(t *rapid.T) {
+	var all []deed
+	for _, d := range m.deeds() {
+		for range d.weight {
+			all = append(all, d)
+		}
+	}
+	d := all[fair(len(all)).Draw(t, "deed")]
+	t.Log(d.name)
+	d.do(t)
+}
+
+// one is one of several, each as often.
+func one[T any](t *rapid.T, what string, of ...T) T { return of[fair(len(of)).Draw(t, what)] }
+
+// anyDevice is any of them.
+func (m *machine) anyDevice(t *rapid.T) *modelled {
+	return m.devs[fair(len(m.devs)).Draw(t, "device")]
+}
+
+// anyToken is one of a kind, mostly a young one; old ones are replayed too.
+func anyToken(t *rapid.T, tokens []*held, like func(h *held) bool) *held {
 	var of []*held
-	for _, h := range m.tokens {
-		if slices.Contains(kinds, h.kind) {
+	for _, h := range tokens {
+		if like(h) {
 			of = append(of, h)
 		}
 	}
 	if len(of) == 0 {
-		t.Skip("no token yet")
+		t.Skip("no such token yet")
 	}
-	back := rapid.OneOf(rapid.IntRange(0, min(2, len(of)-1)), rapid.IntRange(0, len(of)-1)).Draw(t, "tokens back")
+	back := rapid.OneOf(fair(min(3, len(of))), fair(len(of))).Draw(t, "tokens back")
 	return of[len(of)-1-back]
+}
+
+// aVerdict is any verdict, to open a ticket with.
+func (m *machine) aVerdict(t *rapid.T) *held {
+	return anyToken(t, m.tokens, func(h *held) bool { return h.kind == "verdict" })
+}
+
+// aYes is an approval or a verdict to delete; now and then any other verdict.
+func (m *machine) aYes(t *rapid.T) *held {
+	other, approved := fair(8).Draw(t, "another verdict") == 0, fair(3).Draw(t, "an approval") == 0
+	if approved && slices.ContainsFunc(m.tokens, func(h *held) bool { return h.kind == "approval" }) {
+		return anyToken(t, m.tokens, func(h *held) bool { return h.kind == "approval" })
+	}
+	return anyToken(t, m.tokens, func(h *held) bool { return h.kind == "verdict" && (h.verdict == policy.Delete) != other })
 }
 
 // told notes an outcome and keeps the token that came with it.
@@ -69,14 +148,18 @@ func (m *machine) doVerify(t *rapid.T) {
 
 func (m *machine) doEvaluate(t *rapid.T) {
 	d := m.anyDevice(t)
-	fresh, old := rapid.Bool().Draw(t, "fresh last-seen time"), rapid.IntRange(0, 4).Draw(t, "evidence") == 0
-	m.judge(d, fresh, old)
+	fresh, old := rapid.Bool().Draw(t, "fresh last-seen time"), fair(5).Draw(t, "evidence") == 0
+	m.judge(t, d, fresh, old)
 }
 
 // judge evaluates a device, if asked on the newest evidence that there is of it,
 // and checks that a verdict to delete is one that the model knows nothing against.
-func (m *machine) judge(d *modelled, fresh, old bool) *held {
-	body, sight := map[string]any{"event": m.eventOf(d, fresh)}, ""
+func (m *machine) judge(t *rapid.T, d *modelled, fresh, old bool) *held {
+	event, sight := m.eventOf(d, fresh), ""
+	if fair(6).Draw(t, "an event of yesterday") == 0 {
+		put(event, "observedAt", m.now().Add(-20*time.Hour).UTC().Format(time.RFC3339))
+	}
+	body := map[string]any{"event": event}
 	if i := slices.IndexFunc(m.tokens, func(h *held) bool { return h.kind == "evidence" && h.dev == d }); old && i >= 0 && !d.deleted {
 		body["evidence"], sight = m.tokens[i].token, m.tokens[i].sight
 	}
@@ -108,6 +191,12 @@ func (m *machine) use(h *held, body map[string]any, observed, seen time.Time) an
 	m.tally["barred: "+why]++
 	a := m.act("delete", body)
 	m.told(a, m.seenBy(a, h.dev))
+	if a.is("outcome") == "deleted" {
+		m.tally["deleted with "+h.kind]++
+	}
+	if why == "" && sure {
+		m.tally["had to be deleted"]++
+	}
 	if why == "" && sure && a.is("outcome") != "deleted" {
 		m.rt.Fatalf("%s: %s %s %q, and nothing stands against a delete", h.dev.label, a.is("outcome"), a.is("reasonsText"), a.codes())
 	}
@@ -118,9 +207,9 @@ func (m *machine) use(h *held, body map[string]any, observed, seen time.Time) an
 }
 
 func (m *machine) doDelete(t *rapid.T) {
-	h := m.anyToken(t, "verdict", "approval")
+	h := m.aYes(t)
 	body, observed, seen := map[string]any{"token": h.token}, h.observed, h.seen
-	if rapid.IntRange(0, 4).Draw(t, "a fresh event") == 0 {
+	if fair(5).Draw(t, "a fresh event") == 0 {
 		body["event"], observed, seen = m.eventOf(h.dev, true), m.now(), h.dev.lastSeen
 	}
 	m.use(h, body, observed, seen)
@@ -129,7 +218,9 @@ func (m *machine) doDelete(t *rapid.T) {
 // doWalk evaluates and deletes, as a playbook does.
 func (m *machine) doWalk(t *rapid.T) {
 	d := m.anyDevice(t)
-	if h := m.judge(d, false, false); h != nil {
+	h := m.judge(t, d, false, false)
+	m.check()
+	if h != nil {
 		m.use(h, map[string]any{"token": h.token}, h.observed, h.seen)
 	}
 }
@@ -151,7 +242,7 @@ func (m *machine) doDeleteByTicket(t *rapid.T) {
 
 // doTwo sends two deletes at once: of one token, of one device, or of two.
 func (m *machine) doTwo(t *rapid.T) {
-	pair := []*held{m.anyToken(t, "verdict", "approval"), m.anyToken(t, "verdict", "approval")}
+	pair := []*held{m.aYes(t), m.aYes(t)}
 	if rapid.Bool().Draw(t, "the same") {
 		pair[1] = pair[0]
 	}
@@ -167,6 +258,8 @@ func (m *machine) atOnce(h *held, other func() answer, also ...*held) (first, se
 	both.Go(func() { first = m.remove(h.token) })
 	both.Go(func() { second = other() })
 	both.Wait()
+	m.readJournal()
+	m.readAudit()
 	m.told(first, m.seenBy(first, h.dev))
 	if len(also) > 0 {
 		m.told(second, m.seenBy(second, also[0].dev))
@@ -177,8 +270,8 @@ func (m *machine) atOnce(h *held, other func() answer, also ...*held) (first, se
 // doBeside deletes while a ticket is opened for the device, deletes are paused,
 // the device is evaluated, or what is unsettled is reconciled.
 func (m *machine) doBeside(t *rapid.T) {
-	h := m.anyToken(t, "verdict", "approval")
-	switch rapid.IntRange(0, 3).Draw(t, "beside") {
+	h := m.aYes(t)
+	switch fair(4).Draw(t, "beside") {
 	case 0:
 		m.atOnce(h, func() answer { m.admin("pause", tenant); return nil })
 		m.pausedHere = true
@@ -190,7 +283,7 @@ func (m *machine) doBeside(t *rapid.T) {
 	case 2:
 		m.atOnce(h, func() answer { _ = m.runner.Reconcile(m.t.Context()); return nil })
 	case 3:
-		v := m.anyToken(t, "verdict")
+		v := m.aVerdict(t)
 		id := fmt.Sprint("INC-", v.dev.label, "-beside")
 		_, a := m.atOnce(h, func() answer {
 			status, a := m.call(http.MethodPost, "/v1/actions/ticket-open", map[string]any{"token": v.token, "ticketId": id, "openedBy": "ann"})
@@ -203,26 +296,25 @@ func (m *machine) doBeside(t *rapid.T) {
 
 // anyTicket is the id of a ticket, mostly one that was opened.
 func (m *machine) anyTicket(t *rapid.T) string {
-	ids := []string{"INC-unknown"}
-	for id := range m.ticket {
-		ids = append(ids, id)
+	ids := slices.Sorted(maps.Keys(m.ticket))
+	if len(ids) == 0 || fair(10).Draw(t, "no ticket") == 0 {
+		return "INC-unknown"
 	}
-	slices.Sort(ids)
-	return rapid.SampledFrom(ids).Draw(t, "ticket")
+	return ids[fair(len(ids)).Draw(t, "ticket")]
 }
 
 func (m *machine) doOpen(t *rapid.T) {
-	h := m.anyToken(t, "verdict")
+	h := m.aVerdict(t)
 	whose := h.dev
-	if rapid.IntRange(0, 9).Draw(t, "another's ticket") == 0 {
+	if fair(10).Draw(t, "another's ticket") == 0 {
 		whose = m.anyDevice(t)
 	}
-	m.ask(t, h, fmt.Sprint("INC-", whose.label, "-", rapid.IntRange(0, 2).Draw(t, "which")))
+	m.ask(t, h, fmt.Sprint("INC-", whose.label, "-", fair(3).Draw(t, "which")))
 }
 
 // ask opens a ticket with a verdict.
 func (m *machine) ask(t *rapid.T, h *held, id string) {
-	by := rapid.SampledFrom([]string{"ann", "bob", ""}).Draw(t, "opener")
+	by := one(t, "opener", "ann", "ann", "bob", "")
 	status, a := m.call(http.MethodPost, "/v1/actions/ticket-open", map[string]any{"token": h.token, "ticketId": id, "openedBy": by})
 	a["status"] = status
 	m.opened(h, id, by, a)
@@ -232,11 +324,21 @@ func (m *machine) ask(t *rapid.T, h *held, id string) {
 func (m *machine) opened(h *held, id, by string, a answer) {
 	d, k := h.dev, m.ticket[id]
 	m.tally["ticket-open "+a.is("outcome")]++
-	if another := k != nil && k.dev != d; another || a["status"] != http.StatusOK {
-		// A token that says nothing any more is refused before its ticket is looked at.
-		if !another || (a["status"] != http.StatusConflict && a.is("outcome") != "refused" && a.is("outcome") != "already_open") {
+	another := k != nil && k.dev != d
+	if a["status"] == http.StatusConflict {
+		// An id is another's while a step for that one is at work on it, too.
+		if c := m.claims[id]; !another && (c.dev == d || m.now().Sub(c.at) > 31*time.Second) {
 			m.rt.Fatalf("ticket-open %s for %s: %v", id, d.label, a)
 		}
+		return
+	}
+	if m.claims[id].dev != d {
+		m.claims[id] = claim{d, m.now()}
+	}
+	if another && a.is("outcome") == "opened" || a["status"] != http.StatusOK {
+		m.rt.Fatalf("ticket-open %s for %s: %v", id, d.label, a)
+	}
+	if another {
 		return
 	}
 	why := ""
@@ -266,19 +368,20 @@ func (m *machine) doClose(t *rapid.T) { m.decide(t, m.anyTicket(t)) }
 // doTicketWalk asks a person and lets another decide.
 func (m *machine) doTicketWalk(t *rapid.T) {
 	d := m.anyDevice(t)
-	h := m.judge(d, rapid.Bool().Draw(t, "fresh last-seen time"), false)
+	h := m.judge(t, d, rapid.Bool().Draw(t, "fresh last-seen time"), false)
 	if h == nil {
 		return
 	}
-	id := fmt.Sprint("INC-", d.label, "-", rapid.IntRange(0, 2).Draw(t, "which"))
+	m.check()
+	id := fmt.Sprint("INC-", d.label, "-", fair(3).Draw(t, "which"))
 	m.ask(t, h, id)
 	m.decide(t, id)
 }
 
 // decide closes a ticket, or changes what was decided.
 func (m *machine) decide(t *rapid.T, id string) {
-	decision := rapid.SampledFrom([]string{"delete", "delete", "keep", "none"}).Draw(t, "decision")
-	by := rapid.SampledFrom([]string{"bob", "cleo"}).Draw(t, "decider")
+	decision := one(t, "decision", "delete", "delete", "delete", "keep", "none")
+	by := one(t, "decider", "bob", "cleo")
 	a := m.act("ticket-close", map[string]any{"ticketId": id, "decision": decision, "decidedBy": by})
 	m.tally["ticket-close "+a.is("outcome")]++
 	k := m.ticket[id]
@@ -323,143 +426,5 @@ func (m *machine) closed(id string, k *asked, decision, by string, a answer) {
 	case "keep":
 		d.till = m.now().AddDate(0, 0, 90)
 		d.deleted, d.cameBack, d.applied = false, false, false // a person says that it lives
-	}
-}
-
-func (m *machine) doSwitch(t *rapid.T) {
-	if m.pausedAll || m.pausedHere {
-		m.admin("resume", "")
-		m.admin("resume", tenant)
-		m.pausedAll, m.pausedHere = false, false
-		return
-	}
-	id, flag := "", &m.pausedAll
-	if rapid.Bool().Draw(t, "of the tenant") {
-		id, flag = tenant, &m.pausedHere
-	}
-	m.admin("pause", id)
-	*flag = true
-}
-
-func (m *machine) doReset(*rapid.T) { m.admin("circuit-reset", tenant) }
-
-// doPolicy changes one thing of the policy in force, or puts all back.
-func (m *machine) doPolicy(t *rapid.T) {
-	odd := m.silence != 30 || m.shut || m.broken || m.dry || m.perDay != 100
-	switch n := rapid.IntRange(0, 7).Draw(t, "what"); {
-	case odd && n > 2:
-		m.silence, m.shut, m.broken, m.dry, m.perDay, m.spacing = 30, false, false, false, 100, 0
-	case n == 0:
-		m.silence = rapid.SampledFrom([]int{30, 200}).Draw(t, "days")
-	case n == 1:
-		d := m.anyDevice(t)
-		d.excluded = !d.excluded
-	case n == 2:
-		m.shut = !m.shut
-	case n == 3:
-		m.broken = !m.broken
-	case n == 4:
-		m.dry = !m.dry
-	default:
-		m.perDay = rapid.SampledFrom([]int{0, 1, 2, 100}).Draw(t, "a day")
-		m.spacing = rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "spacing")
-	}
-	m.change(func(r *action.Rules) {
-		r.Broken = m.broken
-		p := &r.Params
-		p.InactiveDays.Computer, p.Window, p.LiveTenants, p.Exclusions = m.silence, nil, nil, nil
-		p.Limits = policy.Limits{PerDay: []int{m.perDay}, CleanDays: 3, PercentPerDay: 100, Spacing: m.spacing}
-		if m.shut {
-			p.Window = shut()
-		}
-		if m.dry {
-			p.LiveTenants = []string{centralsim.ForeignTenant}
-		}
-		for _, d := range m.devs {
-			if d.excluded {
-				p.Exclusions = append(p.Exclusions, policy.Exclusion{ID: d.label, EndpointIDs: []string{d.id}, Reason: "r", Owner: "o"})
-			}
-		}
-	})
-}
-
-// there is a device that Central has.
-func (m *machine) there(t *rapid.T) *modelled {
-	d := m.anyDevice(t)
-	if !d.present {
-		t.Skip("not there")
-	}
-	return d
-}
-
-func (m *machine) doCheckIn(t *rapid.T) {
-	d := m.there(t)
-	d.lastSeen, d.online = m.now().UTC().Truncate(time.Millisecond), true
-	m.sim.CheckIn(tenant, d.id, d.lastSeen)
-}
-
-func (m *machine) doOffline(t *rapid.T) {
-	d := m.there(t)
-	r, _ := m.recordOf(d)
-	r["online"], d.online = false, false
-	m.sim.Put(tenant, r)
-}
-
-func (m *machine) doVanish(t *rapid.T) {
-	d := m.there(t)
-	d.record, _ = m.recordOf(d)
-	m.sim.Remove(tenant, d.id)
-	d.present = false
-}
-
-func (m *machine) doComeBack(t *rapid.T) {
-	d := m.anyDevice(t)
-	if d.present {
-		t.Skip("it is there")
-	}
-	if d.intent != "" {
-		t.Skip("nobody could tell that from a DELETE that was not applied")
-	}
-	d.present = true
-	m.sim.Put(tenant, d.record)
-	if rapid.Bool().Draw(t, "in use") {
-		m.doCheckIn(t)
-	}
-}
-
-func (m *machine) doDeleteFault(t *rapid.T) {
-	m.faulty = true
-	m.deleteFault(rapid.SampledFrom([]centralsim.Fault{
-		{Status: 500}, {Status: 500, ApplyAnyway: true}, {Drop: true}, {Drop: true, ApplyAnyway: true}, {Status: 403}, {Status: 429, RetryAfter: "7"},
-		{Status: 200, Body: `{"deleted":true}`, ContentType: "application/json"}, {Status: 200, Body: `{"deleted":false}`, ContentType: "application/json"},
-		{CutBody: true},
-	}).Draw(t, "fault"))
-}
-
-func (m *machine) doReadFault(t *rapid.T) {
-	m.faulty = true
-	f := rapid.SampledFrom([]centralsim.Fault{
-		{Status: 500}, {Status: 404, Body: "<html>", ContentType: "text/html"}, {Status: 403}, {Status: 429, RetryAfter: "7"}, {CutBody: true}, {Drop: true},
-	}).Draw(t, "fault")
-	f.Method, f.Path = http.MethodGet, "/endpoint/"
-	f.Skip, f.Times = rapid.IntRange(0, 4).Draw(t, "let pass"), rapid.IntRange(1, 3).Draw(t, "times")
-	m.sim.Fault(f)
-}
-
-func (m *machine) doHeal(*rapid.T) {
-	m.sim.ClearFaults()
-	m.faulty = false
-}
-
-func (m *machine) doPass(t *rapid.T) {
-	m.pass(rapid.SampledFrom([]time.Duration{
-		3 * time.Second, 10 * time.Second, time.Minute, time.Minute, 2 * time.Minute, 11 * time.Minute, 11 * time.Minute, time.Hour,
-		13 * time.Hour, 25 * time.Hour, 8 * days, 31 * days, 92 * days,
-	}).Draw(t, "time"))
-}
-
-func (m *machine) doReconcile(*rapid.T) {
-	if err := m.runner.Reconcile(m.t.Context()); err != nil {
-		m.rt.Fatal(err)
 	}
 }

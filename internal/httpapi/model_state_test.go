@@ -31,6 +31,7 @@ type machine struct {
 	tokens []*held
 	byID   map[string]*held
 	ticket map[string]*asked
+	claims map[string]claim // for which device a ticket's id was last asked for
 
 	pausedHere, pausedAll     bool
 	shut, broken, dry, faulty bool
@@ -60,7 +61,7 @@ type modelled struct {
 	state     string // as last decided: "", delete, keep, none
 	approval  string // the id of the approval that stands
 	till      time.Time
-	lapsed    bool // a keep ran out, or the last ticket was closed without a decision
+	asks      bool // by the audit trail, in its order, a ticket is open
 	deleted   bool // read back as gone, and no person has said since that it lives
 	cameBack  bool
 	listed    bool // in the deleted set
@@ -95,6 +96,12 @@ type asked struct {
 	used         bool
 }
 
+// claim is who asked for a ticket's id, and when.
+type claim struct {
+	dev *modelled
+	at  time.Time
+}
+
 // rapidTB is a testing.TB whose failures are rapid's, so that they are shrunk.
 type rapidTB struct {
 	testing.TB
@@ -121,7 +128,7 @@ func newMachine(t *testing.T, rt *rapid.T, tally map[string]int) *machine {
 		rt.Fatal(err)
 	}
 	m := &machine{
-		system: s, rt: rt, open: opener, byID: map[string]*held{}, ticket: map[string]*asked{}, may: map[string]string{},
+		system: s, rt: rt, open: opener, byID: map[string]*held{}, ticket: map[string]*asked{}, claims: map[string]claim{}, may: map[string]string{},
 		tally: tally, silence: 30, perDay: 100,
 	}
 	for n := range 6 {

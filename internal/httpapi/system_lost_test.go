@@ -110,7 +110,7 @@ func TestAnOlderBackupOfTheStoreDeletesNothingUntilItIsMended(t *testing.T) {
 	if err := lines.Read("trail", &trail); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.store.Restore(t.Context(), &lines, "ann"); err != nil {
+	if _, err := s.store.Restore(t.Context(), &lines, "ann", false); err != nil {
 		t.Fatal(err)
 	}
 	s.want(s.evaluate("vip"), "skip", "TICKET_OPEN")
@@ -173,7 +173,7 @@ func TestATicketOfARebuiltStoreTakesNoYes(t *testing.T) {
 	if err := lines.Read("trail", &trail); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.store.Restore(t.Context(), &lines, "ann"); err != nil {
+	if _, err := s.store.Restore(t.Context(), &lines, "ann", false); err != nil {
 		t.Fatal(err)
 	}
 	again := newSystem(t, setup{redisURL: url, sim: s.sim, sameClock: s.offset}) // the service is started anew

@@ -161,7 +161,8 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
-	if _, _, err := s.store.InitMark(t.Context()); err != nil {
+	mark, _, err := s.store.InitMark(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	keys, err := seal.ParseKeys(opt.tokens)
@@ -173,7 +174,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	s.runner = action.New(client, s.store, sealer, func() action.Rules { return *s.rules.Load() }, s.now,
-		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central})
+		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central, Installation: mark})
 	s.serve(opt)
 	// A delete that outlives its request must end before what it needs is closed.
 	t.Cleanup(func() { _ = s.runner.Wait(context.Background()) })

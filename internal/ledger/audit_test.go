@@ -119,8 +119,8 @@ func checked(text string) (int, error) {
 	if err := a.Read("audit", strings.NewReader(text)); err != nil {
 		return 0, err
 	}
-	n, _, err := a.Check()
-	return n, err
+	r, err := a.Check()
+	return r.Entries, err
 }
 
 func TestTheTrailIsExportedChainedAndOnlyOnce(t *testing.T) {
@@ -146,8 +146,8 @@ func TestTheTrailIsExportedChainedAndOnlyOnce(t *testing.T) {
 		if shown.String() != all {
 			t.Error("the route shows other lines than the exporter wrote")
 		}
-		if entries, tenants, err := r.VerifyAudit(t.Context()); err != nil || entries != n || tenants != 1 {
-			t.Errorf("the store's own: %d %d %v", entries, tenants, err)
+		if own, err := r.VerifyAudit(t.Context()); err != nil || own.Entries != n || own.Tenants != 1 {
+			t.Errorf("the store's own: %+v %v", own, err)
 		}
 	})
 }
@@ -211,9 +211,9 @@ func TestReplicasExportTogetherWhatOneWould(t *testing.T) {
 		r.history(t)
 		work.Wait()
 		all.WriteString(r.exported(t))
-		entries, _, err := r.VerifyAudit(t.Context())
-		if n, bad := checked(all.String()); err != nil || bad != nil || n != entries {
-			t.Errorf("%d of %d: %v %v", n, entries, err, bad)
+		own, err := r.VerifyAudit(t.Context())
+		if n, bad := checked(all.String()); err != nil || bad != nil || n != own.Entries {
+			t.Errorf("%d of %d: %v %v", n, own.Entries, err, bad)
 		}
 	})
 }
@@ -293,8 +293,8 @@ func TestABrokenTrailInTheStoreIsFound(t *testing.T) {
 				r.history(t)
 				r.exported(t)
 				spoil(t, r)
-				if n, _, err := r.VerifyAudit(t.Context()); err == nil {
-					t.Errorf("%d entries, and all is well", n)
+				if own, err := r.VerifyAudit(t.Context()); err == nil {
+					t.Errorf("%+v, and all is well", own)
 				} else if _, ok := errors.AsType[*ledger.BrokenLink](err); !ok {
 					t.Errorf("not a broken link: %v", err)
 				}
@@ -307,30 +307,30 @@ func TestOldEntriesGoOnlyAfterTheyWereExported(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		r.history(t)
 		r.pass(500 * 24 * time.Hour)
-		age := func() (int, string) {
+		age := func() int {
 			t.Helper()
 			if err := r.Age(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			n, _, err := r.VerifyAudit(t.Context())
+			own, err := r.VerifyAudit(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			return n, ""
+			return own.Entries
 		}
-		before, _ := age()
+		before := age()
 		if before < 20 {
 			t.Fatalf("%d entries left that were never exported", before)
 		}
 		all := r.exported(t)
-		if n, _ := age(); n != 0 {
+		if n := age(); n != 0 {
 			t.Errorf("%d old entries left", n)
 		}
 		r.noteOf(t, device(1), action.Note{})
 		if n, err := checked(all + r.exported(t)); err != nil || n != before+1 {
 			t.Errorf("the chain goes on: %d %v", n, err)
 		}
-		if n, _ := age(); n != 1 {
+		if n := age(); n != 1 {
 			t.Errorf("%d entries", n)
 		}
 	})

@@ -325,19 +325,19 @@ func (s *Store) DeviceRecord(ctx context.Context, dev action.Ref) (action.Device
 	all := pipe.HGetAll(ctx, tenantKey(dev.TenantID, "failures"))
 	decision := pipe.HGet(ctx, tenantKey(dev.TenantID, "decisions"), dev.EndpointID)
 	record := pipe.HGet(ctx, tenantKey(dev.TenantID, "records"), dev.EndpointID)
-	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "restoreBy", "state")
+	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "restoreBy", "state", "cameBackBy")
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return action.DeviceRecord{}, away(err)
 	}
 	out := action.DeviceRecord{TenantID: dev.TenantID, EndpointID: dev.EndpointID, Hostname: st.Hostname, State: st.State, Failures: []action.Failure{}}
-	v := make([]string, 2)
+	v := make([]string, 3)
 	for i, x := range device.Val() {
 		v[i], _ = x.(string)
 	}
 	if st.Hostname == "" && v[1] == "" && decision.Val() == "" {
 		return action.DeviceRecord{}, action.ErrNotFound
 	}
-	out.TicketID = st.OpenTicket
+	out.TicketID, out.ByDirectory = st.OpenTicket, v[2] != ""
 	if by := at(v[0]); !by.IsZero() {
 		out.RestoreBy = &by
 	}

@@ -153,10 +153,13 @@ func (s *Store) exportFrom(ctx context.Context, tenant string, from place, w io.
 		if n == 0 {
 			return nil
 		}
-		if _, err := w.Write(page.Bytes()); err != nil {
+		if n, err := w.Write(page.Bytes()); err != nil {
+			if n > 0 {
+				_, _ = w.Write([]byte("\n")) // so that what comes next does not stand behind a piece of a line
+			}
 			return fmt.Errorf("audit lines: %w", err)
 		}
-		err := s.scripts["exported"].Run(ctx, s.rdb, []string{chainKey(tenant)}, from.seq, to.seq, to.digest).Err()
+		err := s.scripts["exported"].Run(ctx, s.rdb, []string{chainKey(tenant), metaKey(tenant)}, from.seq, to.seq, to.digest).Err()
 		page.Reset()
 		from, n = to, 0
 		return away(err)
@@ -178,21 +181,22 @@ func (s *Store) exportFrom(ctx context.Context, tenant string, from place, w io.
 
 // VerifyAudit walks the trail of every tenant as the store has it: no entry is
 // missing, the digest that was kept when it was exported is the one that comes
-// out, and the last entry bears the last number. It returns how many entries and
-// tenants there are, and the first fault as *[BrokenLink].
-func (s *Store) VerifyAudit(ctx context.Context) (entries, tenants int, err error) {
+// out, and the last entry bears the last number. It returns the first fault as
+// *[BrokenLink].
+func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 	ids, err := s.tenantIDs(ctx)
 	if err != nil {
-		return 0, 0, err
+		return AuditReport{}, err
 	}
+	r := AuditReport{Tenants: len(ids)}
 	for _, t := range ids {
 		n, err := s.verifyTrail(ctx, t)
 		if err != nil {
-			return 0, 0, err
+			return AuditReport{}, err
 		}
-		entries += n
+		r.Entries += n
 	}
-	return entries, len(ids), nil
+	return r, nil
 }
 
 // verifyTrail walks one tenant's trail. The last number is read first: entries

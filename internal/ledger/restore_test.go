@@ -80,7 +80,7 @@ func TestALostStoreIsRebuiltFromItsAuditLines(t *testing.T) {
 		want := r.memory(t)
 		was, _ := r.Mark(t.Context())
 		r.rdb.FlushAll(t.Context())
-		done, err := r.Restore(t.Context(), lines(t, text), "ann")
+		done, err := r.Restore(t.Context(), lines(t, text), "ann", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,11 +100,11 @@ func TestALostStoreIsRebuiltFromItsAuditLines(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("not as it was (-was +is):\n%s", diff)
 		}
-		n, _, err := r.VerifyAudit(t.Context())
-		if bad := strings.Count(text, "\n") + 1; err != nil || n != bad {
-			t.Errorf("%d entries, want %d: %v", n, bad, err)
+		own, err := r.VerifyAudit(t.Context())
+		if want := strings.Count(text, "\n") + 1; err != nil || own.Entries != want {
+			t.Errorf("%d entries, want %d: %v", own.Entries, want, err)
 		}
-		if m, err := checked(text + r.exported(t)); err != nil || m != n {
+		if m, err := checked(text + r.exported(t)); err != nil || m != own.Entries {
 			t.Errorf("the chain goes on: %d %v", m, err)
 		}
 	})
@@ -119,12 +119,12 @@ func TestARestoreContinuesAnOlderBackupAndMayBeRepeated(t *testing.T) {
 		for cut := 1; cut < len(all); cut += 5 {
 			r.rdb.FlushAll(t.Context())
 			for range 2 {
-				if _, err := r.Restore(t.Context(), lines(t, strings.Join(all[:cut], "")), "ann"); err != nil {
+				if _, err := r.Restore(t.Context(), lines(t, strings.Join(all[:cut], "")), "ann", false); err != nil {
 					t.Fatal(err)
 				}
 				r.undo(t, cut)
 			}
-			if _, err := r.Restore(t.Context(), lines(t, text), "ann"); err != nil {
+			if _, err := r.Restore(t.Context(), lines(t, text), "ann", false); err != nil {
 				t.Fatalf("from %d on: %v", cut, err)
 			}
 			got := r.memory(t)
@@ -173,7 +173,7 @@ func TestARestoreRefusesWhatIsNotWhole(t *testing.T) {
 					c.store(t, r)
 				}
 				before := r.rdb.DBSize(t.Context()).Val()
-				_, err := r.Restore(t.Context(), lines(t, strings.Join(all, "")), "ann")
+				_, err := r.Restore(t.Context(), lines(t, strings.Join(all, "")), "ann", false)
 				if _, ok := errors.AsType[*ledger.BrokenLink](err); !ok {
 					t.Errorf("got %v", err)
 				}
@@ -212,11 +212,11 @@ func TestAnAcceptedRollbackIsOnRecordAndTheChainGoesOn(t *testing.T) {
 		if n, err := checked(text + r.exported(t)); err != nil || n != len(all)+2 {
 			t.Errorf("%d lines: %v", n, err)
 		}
-		if _, _, err := r.VerifyAudit(t.Context()); err != nil {
+		if _, err := r.VerifyAudit(t.Context()); err != nil {
 			t.Error(err)
 		}
 		r.rdb.FlushAll(t.Context())
-		if _, err := r.Restore(t.Context(), lines(t, text), "ann"); err != nil {
+		if _, err := r.Restore(t.Context(), lines(t, text), "ann", false); err != nil {
 			t.Error(err)
 		}
 	})

@@ -73,6 +73,8 @@ func (r reading) standing(offset time.Duration, tokenID string) (action.Standing
 	st.Installation = r.mark.Val()
 	if st.Installation == "" {
 		st.Unverified = noMark
+	} else if why := m["distrusted"]; why != "" {
+		st.Unverified = why
 	}
 	if why, on := m["paused"]; on {
 		st.Paused = reasonOf(why)
@@ -160,6 +162,12 @@ func (r reply) receipt() action.Receipt {
 // Note implements action.Ledger.
 func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error) {
 	more := map[string]any{}
+	if n.Eligible {
+		more["eligible"] = true
+	}
+	if n.ByDirectory {
+		more["byDirectory"] = true
+	}
 	if n.VerifyFailed != nil {
 		more["failure"] = n.VerifyFailed.Text
 		if n.VerifyFailed.CorrelationID != "" {
@@ -172,7 +180,7 @@ func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error)
 	}
 	r, err := s.run(ctx, "note", n.Dev, "", args{
 		"entry": e, "hostname": n.Hostname, "verified": n.Verified, "failed": failed(n.VerifyFailed),
-		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack, "why": n.Why,
+		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack, "why": n.Why, "byDirectory": n.ByDirectory,
 		"eligible": n.Eligible, "live": n.Mode == action.LiveMode, "fleet": string(n.Fleet), "within": n.Within.Milliseconds(),
 	})
 	if err != nil {
@@ -322,6 +330,16 @@ func (s *Store) Unsettled(ctx context.Context) ([]action.Ref, error) {
 func (s *Store) Turn(ctx context.Context, task string, ttl time.Duration) (bool, error) {
 	took, err := s.rdb.SetNX(ctx, turnKey(task), "1", ttl).Result()
 	return took, away(err)
+}
+
+// Distrust implements action.Ledger. The store may have forgotten that there is such
+// a tenant, and whoever says what holds must come by it.
+func (s *Store) Distrust(ctx context.Context, tenantID, why string) error {
+	pipe := s.rdb.Pipeline()
+	pipe.HSetNX(ctx, metaKey(tenantID), "distrusted", why)
+	pipe.SAdd(ctx, keyTenants, tenantID)
+	_, err := pipe.Exec(ctx)
+	return away(err)
 }
 
 // Park implements action.Ledger.

@@ -128,6 +128,8 @@ type reply struct {
 	Ticket  string  `json:"ticket"`
 	Gone    int     `json:"gone"`
 
+	Untrusted bool `json:"untrusted"`
+
 	installation string
 	paused       string // why the global switch is on; empty = it is not
 }
@@ -168,6 +170,9 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 	if err != nil {
 		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
 	}
+	if r.Untrusted {
+		return reply{}, fmt.Errorf("%w: %w", action.ErrState, action.ErrUntrusted)
+	}
 	if r.Seq != 1 {
 		return r, nil
 	}
@@ -178,7 +183,13 @@ func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID s
 	if err := s.enrol(ctx, dev.TenantID); err != nil {
 		return reply{}, err
 	}
-	return r, nil
+	if r.paused == "" || name == "replay" { // where the trail tells what it told before
+		return r, nil
+	}
+	// Nothing that is exported tells of a global switch that was thrown before there
+	// was a trail to tell it in.
+	return r, s.tell(ctx, []string{dev.TenantID}, action.Mark{Action: "pause", Outcome: "holds", By: "rollcall"}, "",
+		map[string]any{"reason": r.paused, "global": true})
 }
 
 // exec is the round trip of run.

@@ -52,7 +52,7 @@ func (s *Store) throw(ctx context.Context, what string, w action.Switch) (action
 		if err != nil {
 			return action.SwitchState{}, err
 		}
-		if _, err := s.run(ctx, "switch", action.Ref{TenantID: t}, "", args{"what": scope, "entry": e, "reason": w.Reason, "by": w.By}); err != nil {
+		if _, err := s.run(ctx, "switch", action.Ref{TenantID: t}, "", args{"trust": true, "what": scope, "entry": e, "reason": w.Reason, "by": w.By}); err != nil {
 			return action.SwitchState{}, err
 		}
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -14,11 +15,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What an operator's acceptance of a lost tail looks like in the trail: behind
-// it the numbers go on from where the store was set back to.
+// What an operator's word on the store itself looks like in the trail: behind it
+// the numbers go on from where the store was set back to.
 const (
 	actionInit       = "state-init"
 	rollbackAccepted = "rollback-accepted"
+	actionRestore    = "state-restore"
+	restored         = "restored"
 )
 
 // BrokenLink is the first entry of a trail that does not follow the one before.
@@ -42,6 +45,7 @@ func (b *BrokenLink) Error() string {
 // order, each as often as it may have been written. The zero value is ready.
 type AuditLines struct {
 	trails map[string]map[string]*auditLine // tenant -> digest
+	pieces []piece
 }
 
 // auditLine is one line that proved its own digest.
@@ -53,12 +57,22 @@ type auditLine struct {
 	Action       string
 	Outcome      string
 	where        string
+	text         []byte
 	entry        []byte // the JSON without seq, at, prev and digest
 	next         []*auditLine
 }
 
+// piece is the beginning of a line whose writer was cut off.
+type piece struct {
+	where string
+	text  []byte
+}
+
 // maxAuditLine bounds one line: an intent holds Central's record of a device.
 const maxAuditLine = 4 << 20
+
+// lineBegins is how every line begins that the service writes.
+const lineBegins = `{"seq":`
 
 // Read adds the lines of r; name is what faults are told by. It returns
 // *[BrokenLink] for a line whose digest is not its own.
@@ -69,19 +83,8 @@ func (a *AuditLines) Read(name string, r io.Reader) error {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		where := fmt.Sprintf("%s:%d", name, n)
-		l, err := readLine(where, lines.Bytes())
-		if err != nil {
+		if err := a.add(fmt.Sprintf("%s:%d", name, n), slices.Clone(lines.Bytes())); err != nil {
 			return err
-		}
-		if a.trails == nil {
-			a.trails = map[string]map[string]*auditLine{}
-		}
-		if a.trails[l.TenantID] == nil {
-			a.trails[l.TenantID] = map[string]*auditLine{}
-		}
-		if _, again := a.trails[l.TenantID][l.Digest]; !again {
-			a.trails[l.TenantID][l.Digest] = l
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -90,14 +93,45 @@ func (a *AuditLines) Read(name string, r io.Reader) error {
 	return nil
 }
 
+// add adds a line. A writer that was killed leaves a piece of one, alone or before
+// the line that came next; the whole line was written again, which Check sees to.
+func (a *AuditLines) add(where string, text []byte) error {
+	l, err := readLine(where, text)
+	begins := bytes.HasPrefix(text, []byte(lineBegins))
+	if notJSON := (*json.SyntaxError)(nil); errors.As(err, &notJSON) && begins {
+		rest := max(bytes.LastIndex(text, []byte(lineBegins)), 0)
+		if rest == 0 {
+			rest = len(text)
+		}
+		a.pieces = append(a.pieces, piece{where, text[:rest]})
+		if rest == len(text) {
+			return nil
+		}
+		l, err = readLine(where, text[rest:])
+	}
+	if err != nil {
+		return err
+	}
+	if a.trails == nil {
+		a.trails = map[string]map[string]*auditLine{}
+	}
+	if a.trails[l.TenantID] == nil {
+		a.trails[l.TenantID] = map[string]*auditLine{}
+	}
+	if _, again := a.trails[l.TenantID][l.Digest]; !again {
+		a.trails[l.TenantID][l.Digest] = l
+	}
+	return nil
+}
+
 // readLine reads a line and proves its digest.
 func readLine(where string, text []byte) (*auditLine, error) {
-	if err := new(jsontext.Value(slices.Clone(text))).Canonicalize(); err != nil { // also refuses a name that comes twice
-		return nil, fmt.Errorf("%s: not one JSON object: %w", where, err)
-	}
-	l := &auditLine{where: where}
+	l := &auditLine{where: where, text: text}
 	var members map[string]json.RawMessage
 	if err := errors.Join(json.Unmarshal(text, &members), json.Unmarshal(text, l)); err != nil {
+		return nil, fmt.Errorf("%s: no audit line: %w", where, err)
+	}
+	if err := new(jsontext.Value(slices.Clone(text))).Canonicalize(); err != nil { // refuses a name that comes twice
 		return nil, fmt.Errorf("%s: no audit line: %w", where, err)
 	}
 	if l.TenantID == "" || l.Seq < 1 || l.Digest == "" || l.At.IsZero() {
@@ -114,7 +148,7 @@ func readLine(where string, text []byte) (*auditLine, error) {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	if digest != l.Digest {
-		return nil, &BrokenLink{TenantID: l.TenantID, Seq: l.Seq, Where: where, Why: "was changed: its digest is not its own"}
+		return nil, l.broken("was changed: its digest is not its own")
 	}
 	delete(members, "seq")
 	delete(members, "at")
@@ -122,32 +156,60 @@ func readLine(where string, text []byte) (*auditLine, error) {
 	return l, err
 }
 
-// Check follows every tenant's chain. It returns how many entries and tenants
-// there are, or the first fault as *[BrokenLink].
-func (a *AuditLines) Check() (entries, tenants int, err error) {
-	for _, t := range slices.Sorted(maps.Keys(a.trails)) {
-		if _, err := a.trail(t); err != nil {
-			return 0, 0, err
-		}
-		entries += len(a.trails[t])
-	}
-	return entries, len(a.trails), nil
+// AuditReport says what there is in audit lines that were found whole.
+type AuditReport struct {
+	Entries, Tenants int
+	// GivenUp tells, a sentence each, where an operator gave up entries: by
+	// accepting that the store was set back, or by a restore. They are in the lines
+	// and hold no longer. Somebody who can add lines can make it look like that.
+	GivenUp []string
 }
 
-// trail returns a tenant's entries in their order. Where an operator accepted
-// that a tail was lost, the numbers begin again behind the acceptance, and what
-// had them before is left out.
-func (a *AuditLines) trail(tenant string) ([]*auditLine, error) {
+// Check follows every tenant's chain. It returns the first fault as *[BrokenLink].
+func (a *AuditLines) Check() (AuditReport, error) {
+	r := AuditReport{Tenants: len(a.trails)}
+	for _, t := range slices.Sorted(maps.Keys(a.trails)) {
+		_, givenUp, err := a.trail(t)
+		if err != nil {
+			return AuditReport{}, err
+		}
+		r.Entries += len(a.trails[t])
+		r.GivenUp = append(r.GivenUp, givenUp...)
+	}
+	for _, p := range a.pieces {
+		if !a.written(p.text) {
+			return AuditReport{}, fmt.Errorf("%s: a piece of an audit line that was not written again", p.where)
+		}
+	}
+	return r, nil
+}
+
+// written reports whether a line that begins like this is there.
+func (a *AuditLines) written(begins []byte) bool {
+	for _, trail := range a.trails {
+		for _, l := range trail {
+			if bytes.HasPrefix(l.text, begins) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// trail returns a tenant's entries in their order. Where an operator gave up a
+// tail, the numbers go on behind that, and what had them before is left out; each
+// such place is told.
+func (a *AuditLines) trail(tenant string) (out []*auditLine, givenUp []string, err error) {
 	byDigest := a.trails[tenant]
 	all := slices.SortedFunc(maps.Values(byDigest), func(x, y *auditLine) int {
 		return cmp.Or(cmp.Compare(x.Seq, y.Seq), x.At.Compare(y.At), cmp.Compare(x.Digest, y.Digest))
 	})
 	if len(all) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	first := all[0]
 	if first.Seq == 1 && first.Prev != genesis() {
-		return nil, first.broken("is the first and follows another")
+		return nil, nil, first.broken("is the first and follows another")
 	}
 	for _, l := range all {
 		l.next = nil
@@ -155,36 +217,45 @@ func (a *AuditLines) trail(tenant string) ([]*auditLine, error) {
 	for _, l := range all[1:] {
 		before := byDigest[l.Prev]
 		if before == nil || before.Seq+1 != l.Seq {
-			return nil, l.broken("does not follow the one before: that is missing, or another")
+			return nil, nil, l.broken("does not follow the one before: that is missing, or another")
 		}
 		before.next = append(before.next, l)
 	}
 	return first.walk()
 }
 
+// operators reports whether an entry is an operator's word on the store itself,
+// behind which its numbers may go on anew.
+func (l *auditLine) operators() bool {
+	return l.Action == actionInit && l.Outcome == rollbackAccepted || l.Action == actionRestore && l.Outcome == restored
+}
+
 // walk follows the chain from l on.
-func (l *auditLine) walk() ([]*auditLine, error) {
-	var out []*auditLine
+func (l *auditLine) walk() (out []*auditLine, givenUp []string, err error) {
 	for l != nil {
 		out = append(out, l)
-		plain, accepted := 0, (*auditLine)(nil)
-		var next *auditLine
-		for _, n := range l.next { // by their time
-			if n.Action == actionInit && n.Outcome == rollbackAccepted {
-				accepted = n
-				continue
+		var plain, word *auditLine
+		for _, n := range l.next { // by their time: the last word holds
+			switch {
+			case n.operators():
+				word = n
+			case plain != nil:
+				return nil, nil, n.broken("is there twice, and differs")
+			default:
+				plain = n
 			}
-			plain, next = plain+1, n
 		}
-		if plain > 1 {
-			return nil, next.broken("is there twice, and differs")
+		next := plain
+		if word != nil {
+			next = word
 		}
-		if accepted != nil {
-			next = accepted
+		if len(l.next) > 1 {
+			givenUp = append(givenUp, fmt.Sprintf("tenant %s: what came after entry %d was given up at %s (%s)",
+				l.TenantID, l.Seq, next.At.UTC().Format(time.RFC3339), next.Action))
 		}
 		l = next
 	}
-	return out, nil
+	return out, givenUp, nil
 }
 
 // broken is the fault of a line.

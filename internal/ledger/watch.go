@@ -59,15 +59,15 @@ func (s *Store) gonePage(ctx context.Context, tenant string, rows []redis.Z) ([]
 	pipe := s.rdb.Pipeline()
 	for i, z := range rows {
 		ids[i] = fmt.Sprint(z.Member)
-		devices[i] = pipe.HMGet(ctx, deviceKey(tenant, ids[i]), "state", "hostname", "restoreBy")
+		devices[i] = pipe.HMGet(ctx, deviceKey(tenant, ids[i]), "state", "hostname", "restoreBy", "deletedAt")
 	}
 	records := pipe.HMGet(ctx, tenantKey(tenant, "records"), ids...)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, away(err)
 	}
 	var out []action.Gone
-	for i, z := range rows {
-		v := make([]string, 3)
+	for i := range rows {
+		v := make([]string, 4)
 		for j, x := range devices[i].Val() {
 			v[j], _ = x.(string)
 		}
@@ -76,7 +76,7 @@ func (s *Store) gonePage(ctx context.Context, tenant string, rows []redis.Z) ([]
 		}
 		g := action.Gone{
 			Ref: action.Ref{TenantID: tenant, EndpointID: ids[i]}, Hostname: v[1],
-			DeletedAt: time.UnixMilli(int64(z.Score)).UTC(), RestoreBy: at(v[2]),
+			DeletedAt: at(v[3]), RestoreBy: at(v[2]),
 		}
 		if record, ok := records.Val()[i].(string); ok {
 			g.Record = []byte(record)

@@ -41,11 +41,15 @@ func alreadyDeleted(f Facts, _ Params, _ time.Time) finding {
 func deletedText(at time.Time) string { return "The device was deleted at " + when(at) + "." }
 
 func cameBack(f Facts, _ Params, _ time.Time) finding {
-	if returned(f) {
+	switch {
+	case !returned(f):
+		return pass()
+	case f.found():
 		return hits("The device was deleted at " + when(f.Standing.DeletedAt) +
 			" and Central has it again: it is probably in use and unprotected.")
 	}
-	return pass()
+	return hits("The device was deleted at " + when(f.Standing.DeletedAt) + " and there was a sign at " + when(f.Standing.CameBackAt) +
+		" that it is in use: it is probably unprotected.")
 }
 
 func inFlight(f Facts, _ Params, _ time.Time) finding {

@@ -14,7 +14,11 @@ end
 if redis.call('GET', LEASE) ~= A.owner then return no('IN_FLIGHT', 'Another delete of the device is under way.', 15000) end
 
 local M = hash(META)
-if tonumber(M.seq or '0') < A.seq then return no('STATE_UNVERIFIED', 'The store was rolled back.', 300000) end
+if tonumber(M.seq or '0') < A.seq then
+  local why = "it was set back while the device was looked at: run `rollcall state restore --audit FILE`, or `rollcall state init --accept-rollback`"
+  redis.call('HSETNX', META, 'distrusted', why)
+  return no('STATE_UNVERIFIED', "The store can't be trusted: " .. why .. '.', 300000)
+end
 if M.paused then return no('KILL_SWITCH', 'Deletes are paused: ' .. M.paused .. '.', 300000) end
 if D.cameBackAt then return no('CAME_BACK', 'The device was deleted before and came back.') end
 if D.state == 'ticket_open' then return no('TICKET_OPEN', 'A ticket is open for the device.') end
@@ -60,7 +64,7 @@ local by = 'begin'
 if A.approval ~= '' then by = 'spend' end
 if not step(by) then return no('IN_FLIGHT', 'The state ' .. D.state .. ' allows no delete.', 15000) end
 set({
-  intentToken = A.token, intentOwner = A.owner, lastToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
+  lastIntentAt = ms(NOW), intentToken = A.token, intentOwner = A.owner, lastToken = A.token, intentApproval = A.approval, intentAt = ms(NOW), settleAfter = ms(NOW + A.settle),
   ['spent:' .. A.token] = cjson.encode({outcome = 'pending', at = NOW}),
 })
 if A.approval ~= '' and A.ticket ~= '' then redis.call('HSET', TICKET, 'approvalUsed', '1') end

@@ -23,7 +23,7 @@ end
 if A.cameBack and step('come_back') then
   local why = A.why
   if why == '' then why = 'Deleted, and Central has it again: it is probably in use and unprotected.' end
-  set({cameBackAt = ms(NOW)})
+  set({cameBackAt = ms(NOW), cameBackBy = A.byDirectory and 'directory'})
   redis.call('ZREM', DELETED, A.endpoint)
   failure('come-back:' .. A.endpoint, {class = 'permanent', text = why, correlation = ''})
   trip('a deleted device came back')
@@ -35,35 +35,24 @@ end
 -- Central shows of the time between may be missing still. As long as it was
 -- silent, it must be heard.
 if A.fleet == 'silent' then
-  redis.call('HSETNX', META, 'silentSince', ms(NOW - A.within))
+  if redis.call('HSETNX', META, 'silentSince', ms(NOW - A.within)) == 1 then add('silentSince', ms(NOW - A.within)) end
 elseif A.fleet == 'heard' then
   local since = redis.call('HGET', META, 'silentSince')
   if since then
     redis.call('HDEL', META, 'silentSince')
     local till = math.max(2 * NOW - tonumber(since), tonumber(redis.call('HGET', META, 'silentUntil') or '0'))
     redis.call('HSET', META, 'silentUntil', ms(till))
+    add('silentUntil', ms(till))
   end
 end
 
 -- A day on which far more devices are found eligible than on any of the week
 -- before is more likely a fault in what we are told than so many dead devices.
 if A.eligible then
-  local last = tonumber(redis.call('ZSCORE', ELIGIBLE, A.endpoint) or '0')
-  redis.call('ZADD', ELIGIBLE, ms(NOW), A.endpoint)
-  if math.floor(last / 86400000) < DAY then
-    redis.call('ZREMRANGEBYSCORE', ELIGIBLE, '-inf', ms((DAY - 1) * 86400000))
-    local today, busiest = redis.call('HINCRBY', ELIGIBLE_DAYS, DAY, 1), 0
-    for day, n in pairs(hash(ELIGIBLE_DAYS)) do
-      if tonumber(day) < DAY - 7 then
-        redis.call('HDEL', ELIGIBLE_DAYS, day)
-      elseif tonumber(day) < DAY then
-        busiest = math.max(busiest, tonumber(n))
-      end
-    end
-    local seen = redis.call('HGET', META, 'jumpSeen') == tostring(DAY)
-    if A.live and not seen and busiest > 0 and today > 20 and today > 3 * busiest then
-      trip(today .. ' devices were found eligible today, and at most ' .. busiest .. ' on a day of the week before')
-    end
+  local today, busiest = eligible(A.endpoint, NOW)
+  local seen = redis.call('HGET', META, 'jumpSeen') == tostring(DAY)
+  if A.live and not seen and busiest > 0 and today > 20 and today > 3 * busiest then
+    trip(today .. ' devices were found eligible today, and at most ' .. busiest .. ' on a day of the week before')
   end
 end
 return answer({seq = audit(ENTRY)})

@@ -5,6 +5,11 @@ local A, ENTRY, STORED = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
 local DEVICE, META, AUDIT, ATTEMPTS, INFLIGHT, OPEN, DELETED, KEPT, FAILURES, DECISIONS, DECIDED, RECORDS, TICKETS, TICKET, LEASE, ELIGIBLE, ELIGIBLE_DAYS =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 
+-- A store that was set back is written to by nobody until an operator has said
+-- what holds: what is written now would stand where other entries stood.
+local DISTRUSTED = redis.call('HGET', META, 'distrusted')
+if DISTRUSTED and not A.trust then return cjson.encode({untrusted = true}) end
+
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000) + A.offset
 local DAY = math.floor(NOW / 86400000)
@@ -64,6 +69,30 @@ local function audit(entry)
   local seq = redis.call('HINCRBY', META, 'seq', 1)
   redis.call('XADD', AUDIT, seq .. '-0', 'at', ms(NOW), 'e', entry)
   return seq
+end
+
+-- eligible counts a device that was found eligible, once a day, and answers how
+-- many there were on its day, and at most on one of the week before.
+local function eligible(endpoint, at)
+  local day = math.floor(at / 86400000)
+  local last = tonumber(redis.call('ZSCORE', ELIGIBLE, endpoint) or '0')
+  redis.call('ZADD', ELIGIBLE, ms(at), endpoint)
+  if math.floor(last / 86400000) < day then
+    redis.call('ZREMRANGEBYSCORE', ELIGIBLE, '-inf', ms((day - 1) * 86400000))
+    redis.call('HINCRBY', ELIGIBLE_DAYS, day, 1)
+  end
+  local today, busiest = 0, 0
+  for d, n in pairs(hash(ELIGIBLE_DAYS)) do
+    d, n = tonumber(d), tonumber(n)
+    if d < day - 7 then
+      redis.call('HDEL', ELIGIBLE_DAYS, d)
+    elseif d < day then
+      busiest = math.max(busiest, n)
+    elseif d == day then
+      today = n
+    end
+  end
+  return today, busiest
 end
 
 -- failure puts a failed step on record, or adds to one that is there.

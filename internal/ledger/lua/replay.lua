@@ -21,7 +21,7 @@ end
 if A.hostname ~= '' then set({hostname = A.hostname}) end
 if A.what == 'intent' then
   unexcluded()
-  set({state = 'deleting', intentToken = A.token, lastToken = A.token, intentOwner = '', intentApproval = '',
+  set({state = 'deleting', lastIntentAt = ms(AT), intentToken = A.token, lastToken = A.token, intentOwner = '', intentApproval = '',
     intentAt = ms(AT), settleAfter = ms(AT + A.settle)})
   spend('pending')
   if A.ticket ~= '' and redis.call('EXISTS', TICKET) == 1 then redis.call('HSET', TICKET, 'approvalUsed', '1') end
@@ -30,7 +30,7 @@ if A.what == 'intent' then
   if STORED ~= '' then redis.call('HSET', RECORDS, A.endpoint, STORED) end
 elseif A.what == 'settled' and A.as == 'deleted' and (D.intentToken == A.token or D.lastToken == A.token) then
   over('deleted', 'deleted')
-  set({deletedAt = ms(AT), restoreBy = A.restoreBy > 0 and ms(A.restoreBy)})
+  set({deletedAt = D.lastIntentAt or ms(AT), restoreBy = A.restoreBy > 0 and ms(A.restoreBy)})
   redis.call('ZADD', DELETED, ms(AT), A.endpoint)
   redis.call('HDEL', FAILURES, 'delete:' .. A.endpoint)
   redis.call('HSET', META, 'failRow', 0)
@@ -43,6 +43,7 @@ elseif A.what == 'settled' and D.intentToken == A.token then
   if A.as == 'failed' then
     failure('delete:' .. A.endpoint, {class = 'permanent', text = A.failure, correlation = ''})
     redis.call('HINCRBY', META, 'failRow', 1)
+    redis.call('HSET', META, 'lastBad', math.floor(AT / 86400000))
   end
 elseif A.what == 'opened' then
   unexcluded()
@@ -74,9 +75,16 @@ elseif A.what == 'failure-ack' then
   redis.call('HDEL', FAILURES, 'verify:' .. A.endpoint, 'delete:' .. A.endpoint, 'come-back:' .. A.endpoint)
 end
 if A.cameBack ~= '' and D.state == 'deleted' then
-  set({state = 'came_back', cameBackAt = ms(AT)})
+  set({state = 'came_back', cameBackAt = ms(AT), cameBackBy = A.byDirectory and 'directory'})
+  redis.call('HSET', META, 'lastBad', math.floor(AT / 86400000))
   redis.call('ZREM', DELETED, A.endpoint)
   failure('come-back:' .. A.endpoint, {class = 'permanent', text = A.cameBack, correlation = ''})
+end
+if A.eligible then eligible(A.endpoint, AT) end
+if A.silentSince ~= '' then redis.call('HSET', META, 'silentSince', A.silentSince) end
+if A.silentUntil ~= '' then
+  redis.call('HSET', META, 'silentUntil', A.silentUntil)
+  redis.call('HDEL', META, 'silentSince')
 end
 if A.circuit ~= '' then redis.call('HSETNX', META, 'circuit', A.circuit) end
 if redis.call('HINCRBY', META, 'seq', 1) ~= A.seq then return redis.error_reply('sequence moved') end

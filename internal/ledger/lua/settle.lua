@@ -22,7 +22,8 @@ end
 local approval = D.intentApproval
 if A.as == 'deleted' then
   over('confirm', 'deleted')
-  set({deletedAt = ms(NOW), restoreBy = A.restoreBy > 0 and ms(A.restoreBy), approval = false, approvalTill = false, vfails = false, vfailAt = false})
+  -- It is gone since its DELETE, which may be long ago when this is settled late.
+  set({deletedAt = D.lastIntentAt or ms(NOW), restoreBy = A.restoreBy > 0 and ms(A.restoreBy), approval = false, approvalTill = false, vfails = false, vfailAt = false})
   redis.call('ZADD', DELETED, ms(NOW), A.endpoint)
   redis.call('HDEL', FAILURES, 'delete:' .. A.endpoint, 'verify:' .. A.endpoint)
   redis.call('HSET', META, 'failRow', 0)
