@@ -184,6 +184,16 @@ func TestWhatOthersTookForADelete(t *testing.T) {
 			}
 			s.sent(1)
 		}},
+		{"evidence from before the delete does not show that the device came back", func(s *system) {
+			evidence := s.act("verify-live", map[string]any{"event": s.event()}).is("token")
+			in := map[string]any{"event": s.event(), "evidence": evidence}
+			s.want(s.remove(s.act("evaluate", in).is("token")), "deleted", "ELIGIBLE")
+			s.want(s.act("evaluate", in), "skip", "ALREADY_DELETED")
+			if _, f := s.call(http.MethodGet, "/v1/failures", nil); f["count"] != float64(0) {
+				s.t.Errorf("failures: %v", f)
+			}
+			s.want(s.kill(1), "deleted", "ELIGIBLE") // the circuit is closed
+		}},
 		{"a delete says until when it can be undone (Sophos: 30 days)", func(s *system) {
 			s.want(s.remove(s.eligible()), "deleted", "ELIGIBLE")
 			_, list := s.call(http.MethodGet, "/v1/exclusions?kind=deleted", nil)

@@ -40,8 +40,8 @@ func TestNoSequenceOfCallsDeletesWhatTheModelForbids(t *testing.T) {
 		m.quiet()
 	})
 	for _, what := range []string{
-		"delete deleted", "delete already_deleted", "delete refused", "delete deferred", "delete failed", "delete pending", "delete gone",
-		"delete would_delete", "ticket-open opened", "ticket-close closed", "ticket-close changed", "settled as deleted", "settled as failed",
+		"delete deleted", "delete already_deleted", "delete refused", "delete deferred", "delete failed", "delete pending",
+		"had to be deleted", "deleted with approval", "ticket-open opened", "ticket-close closed", "ticket-close changed", "settled as deleted", "settled as failed",
 	} {
 		if tally[what] == 0 {
 			t.Errorf("never seen: %s", what)
