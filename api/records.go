@@ -87,9 +87,10 @@ type AuditEntry struct {
 	RequestID     *string   `json:"requestId"`
 	Mode          *string   `json:"mode"`
 	PolicyVersion *string   `json:"policyVersion"`
-	// Prev and Digest chain the entries; nil until the entry is exported.
-	Prev   *string `json:"prev"`
-	Digest *string `json:"digest"`
+	// Prev is the digest of the tenant's entry before this one, Digest the SHA-256
+	// over Prev and this entry; both are hex.
+	Prev   string `json:"prev"`
+	Digest string `json:"digest"`
 }
 
 // DeviceRecord is all that is known of one device.

@@ -104,8 +104,8 @@ func (res *Result) code() policy.Code {
 }
 
 // because puts a reason of the action's own before what the policy found.
-func (res *Result) because(code policy.Code, v policy.Verdict, text string) {
-	res.Reasons = append([]policy.Reason{{Code: code, Verdict: v, Text: text}}, res.Reasons...)
+func (res *Result) because(code policy.Code, text string) {
+	res.Reasons = append([]policy.Reason{{Code: code, Verdict: policy.VerdictOf(code), Text: text}}, res.Reasons...)
 }
 
 // sentence is the summary for a person.

@@ -103,7 +103,7 @@ func (d *deletion) byTicket(ctx context.Context, ticketID string) (bool, error) 
 	d.begin(t.Dev())
 	d.res.TicketID, d.res.TicketState, d.res.Hostname = ticketID, t.State, t.Hostname
 	code, text := undecided(t)
-	d.res.because(code, policy.Manual, text)
+	d.res.because(code, text)
 	d.res.end("refused")
 	if t.EndpointID == "" {
 		d.res.Next = "stop"
@@ -162,7 +162,7 @@ func (d *deletion) alreadyDeleted(ctx context.Context) (Result, error) {
 	n.cameBack(d.st, live)
 	n.reenabled(&d.st, d.event, d.r.now())
 	if live.Status != policy.LiveFound && d.st.CameBackAt.IsZero() {
-		d.res.because(policy.AlreadyDeleted, policy.Skip, "It was deleted at "+stamp(d.st.DeletedAt)+".")
+		d.res.because(policy.AlreadyDeleted, "It was deleted at "+stamp(d.st.DeletedAt)+".")
 		d.res.end("already_deleted")
 		return d.record(ctx, Note{})
 	}
@@ -170,14 +170,14 @@ func (d *deletion) alreadyDeleted(ctx context.Context) (Result, error) {
 	if live.Status == policy.LiveFound {
 		text = "It was deleted at " + stamp(d.st.DeletedAt) + " and Central has it again: it is probably in use and unprotected."
 	}
-	d.res.because(policy.CameBack, policy.Manual, text)
+	d.res.because(policy.CameBack, text)
 	d.res.end("refused")
 	return d.record(ctx, n)
 }
 
 // unconfirmed answers for a DELETE that was sent and has not been settled.
 func (d *deletion) unconfirmed(in *IntentState) {
-	d.res.because(policy.DeleteUnconfirmed, policy.Skip,
+	d.res.because(policy.DeleteUnconfirmed,
 		"A DELETE was sent and its outcome is not known yet; it is read back before anything else happens.")
 	d.res.RetryAfter = seconds(max(in.SettleAfter.Sub(d.st.Now), time.Second))
 	d.res.end("pending")
@@ -187,17 +187,20 @@ func (d *deletion) unconfirmed(in *IntentState) {
 // device being gone.
 func (d *deletion) spent() {
 	if d.c.TicketID != "" {
-		d.res.because(policy.ApprovalUsed, policy.Manual, "The approval was used: its DELETE was sent, and the device is still there.")
+		d.res.because(policy.ApprovalUsed, "The approval was used: its DELETE was sent, and the device is still there.")
 		d.res.end("refused")
 		return
 	}
 	switch d.st.Spent.Outcome {
+	case string(SettleDeleted): // and a person has said since that the device stays
+		d.res.because(policy.CameBack, "This token's DELETE took effect at "+stamp(d.st.Spent.At)+"; the device has come back since.")
+		d.res.end("refused")
 	case string(SettleLimited):
-		d.res.because(policy.RateLimited, policy.Skip, "Central refused this token's DELETE as one too many; evaluate again for a new one.")
+		d.res.because(policy.RateLimited, "Central refused this token's DELETE as one too many; evaluate again for a new one.")
 		d.res.end("deferred")
 		d.res.Next = "evaluate"
 	default:
-		d.res.because(policy.DeleteFailed, policy.Manual, "This token's DELETE failed; a new attempt needs a new verdict.")
+		d.res.because(policy.DeleteFailed, "This token's DELETE failed; a new attempt needs a new verdict.")
 		d.res.end("failed")
 	}
 }
@@ -225,12 +228,12 @@ func (d *deletion) refuseStale() bool {
 func (d *deletion) outdated() bool {
 	switch c := d.c; {
 	case c.Installation != d.st.Installation:
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was sealed for another installation of the store: evaluate again. "+
+		d.res.because(policy.TokenExpired, "The token was sealed for another installation of the store: evaluate again. "+
 			"If the store should be the same, it was lost: see `rollcall state restore`.")
 	case c.Mode != d.mode:
-		d.res.because(policy.ModeChanged, policy.Skip, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
+		d.res.because(policy.ModeChanged, "The token was sealed in "+c.Mode+", and the service is in "+d.mode+".")
 	case !d.r.now().Before(c.Till):
-		d.res.because(policy.TokenExpired, policy.Skip, "The token was valid until "+stamp(c.Till)+".")
+		d.res.because(policy.TokenExpired, "The token was valid until "+stamp(c.Till)+".")
 	default:
 		return false
 	}

@@ -56,7 +56,7 @@ func (d *deletion) awaitLease(ctx context.Context) (bool, error) {
 
 // inFlight answers that another delete of the device is under way.
 func (d *deletion) inFlight(ctx context.Context) error {
-	d.res.because(policy.InFlight, policy.Skip, "Another delete of this device is under way.")
+	d.res.because(policy.InFlight, "Another delete of this device is under way.")
 	d.res.RetryAfter = inFlightFor
 	d.res.end("pending")
 	var err error
@@ -108,11 +108,11 @@ func (d *deletion) release(ctx context.Context) {
 func (d *deletion) deferEarly() bool {
 	switch {
 	case d.st.Paused != "":
-		d.res.because(policy.KillSwitch, policy.Skip, "Deletes are paused: "+d.st.Paused+".")
+		d.res.because(policy.KillSwitch, "Deletes are paused: "+d.st.Paused+".")
 	case d.st.Unverified != "":
-		d.res.because(policy.StateUnverified, policy.Skip, "The store can't be trusted: "+d.st.Unverified+".")
+		d.res.because(policy.StateUnverified, "The store can't be trusted: "+d.st.Unverified+".")
 	case d.isLive() && d.rules.Broken:
-		d.res.because(policy.PolicyInvalid, policy.Skip, "A newer policy or keys file could not be loaded; mend it first.")
+		d.res.because(policy.PolicyInvalid, "A newer policy or keys file could not be loaded; mend it first.")
 	default:
 		return false
 	}
@@ -127,7 +127,7 @@ func (d *deletion) revoked() bool {
 	if d.c.TicketID == "" || d.st.ApprovalID == d.c.ID {
 		return false
 	}
-	d.res.because(policy.ApprovalUsed, policy.Manual, "The approval was used or revoked.")
+	d.res.because(policy.ApprovalUsed, "The approval was used or revoked.")
 	d.res.end("refused")
 	return true
 }
@@ -145,7 +145,7 @@ func (d *deletion) deferFor(t *Trouble) {
 	if t.Limited {
 		code = policy.RateLimited
 	}
-	d.res.because(code, policy.Skip, t.Text)
+	d.res.because(code, t.Text)
 	d.res.RetryAfter = seconds(max(t.RetryAfter, 0))
 	d.res.end("deferred")
 }
@@ -170,17 +170,17 @@ func (d *deletion) check(ctx context.Context) (clear bool, err error) {
 	d.r.verified(&n, live, trouble, p)
 	switch {
 	case d.r.modeFor(d.c.Dev.TenantID, p) != d.mode:
-		d.res.because(policy.ModeChanged, policy.Skip, "The mode changed while the device was looked at.")
+		d.res.because(policy.ModeChanged, "The mode changed while the device was looked at.")
 		d.res.end("refused")
 	case d.deferEarly():
 	case live.Status == policy.LiveNotFound:
-		d.res.because(policy.GoneElsewhere, policy.Skip, "Central no longer has the device, and it was not deleted by this service.")
+		d.res.because(policy.GoneElsewhere, "Central no longer has the device, and it was not deleted by this service.")
 		d.res.end("gone")
 	case live.Status != policy.LiveFound && live.Status != policy.LiveForeignTenant:
 		d.unverified(live, trouble)
 	case policy.EvidenceDigest(live) != d.c.Digest:
 		d.res.Reasons = dec.Reasons
-		d.res.because(policy.EvidenceChanged, policy.Manual, "Central's record is not what it was when the token was sealed.")
+		d.res.because(policy.EvidenceChanged, "Central's record is not what it was when the token was sealed.")
 		return false, d.refuse(ctx, n, f, dec)
 	case dec.Verdict != policy.Delete:
 		d.res.Reasons, d.res.RetryAfter = dec.Reasons, dec.RetryAfter
@@ -210,7 +210,7 @@ func (d *deletion) unverified(live policy.Live, t *Trouble) {
 		d.deferFor(t)
 		return
 	}
-	d.res.because(policy.VerifyFailed, policy.Skip, text)
+	d.res.because(policy.VerifyFailed, text)
 	d.res.RetryAfter = seconds(live.RetryAfter)
 	d.res.end("deferred")
 }

@@ -64,7 +64,7 @@ func (d *deletion) notNow() bool {
 	if open {
 		return false
 	}
-	d.res.because(policy.OutOfWindow, policy.Skip, "Deletes are not allowed at this time by the policy's window.")
+	d.res.because(policy.OutOfWindow, "Deletes are not allowed at this time by the policy's window.")
 	d.res.RetryAfter = seconds(wait)
 	d.res.end("deferred")
 	return true
@@ -87,7 +87,7 @@ func (d *deletion) intent(ready Prepared) Intent {
 
 // notBegun answers where the intent was not allowed to stand.
 func (d *deletion) notBegun(b Begun) {
-	d.res.because(b.Code, policy.Skip, b.Text)
+	d.res.because(b.Code, b.Text)
 	d.res.RetryAfter = seconds(b.RetryAfter)
 	if b.Code == policy.StateUnverified {
 		d.st.Unverified = b.Text
@@ -179,10 +179,10 @@ func (d *deletion) conclude(as SettleAs, t *Trouble) {
 	case SettleDeleted:
 		d.res.end("deleted")
 	case SettleFailed:
-		d.res.because(policy.DeleteFailed, policy.Manual, "Central refused the DELETE and still has the device: "+textOf(t))
+		d.res.because(policy.DeleteFailed, "Central refused the DELETE and still has the device: "+textOf(t))
 		d.res.end("failed")
 	case SettleLimited:
-		d.res.because(policy.RateLimited, policy.Skip, "Central refused the DELETE as one too many; evaluate again for a new one.")
+		d.res.because(policy.RateLimited, "Central refused the DELETE as one too many; evaluate again for a new one.")
 		d.res.RetryAfter = seconds(retryOf(t))
 		d.res.end("deferred")
 	case SettleUnsent:

@@ -71,7 +71,7 @@ func (res Result) ticketed(step TicketStep) (Result, error) {
 	case "forbidden":
 		return Result{}, fmt.Errorf("%w: approve", ErrForbidden)
 	case "refused":
-		res.because(step.Code, policy.Skip, refusals(step.Code))
+		res.because(step.Code, refusals(step.Code))
 	}
 	if step.Ticket.TicketID != "" {
 		res.TicketID, res.TicketState = step.Ticket.TicketID, step.Ticket.State
@@ -99,7 +99,13 @@ func refusals(code policy.Code) string {
 		return "What the person was shown was lost with the store: close with none, evaluate again and open a new ticket."
 	case policy.SecondPersonNeeded:
 		return "A VIP's device or a server needs openedBy and decidedBy, and they must differ."
+	case policy.TicketDecidedKeep:
+		return "A person decided that the device stays."
+	case policy.ApprovalPending:
+		return "A person has approved the delete, and the approval is waiting to be used."
+	case policy.TicketOpen:
+		return "Another ticket is open for the device."
 	default:
-		return "The device's state does not allow it: " + string(code) + "."
+		return "The device's state does not allow it."
 	}
 }

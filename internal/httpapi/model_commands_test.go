@@ -160,8 +160,10 @@ func (m *machine) judge(t *rapid.T, d *modelled, fresh, old bool) *held {
 		put(event, "observedAt", m.now().Add(-20*time.Hour).UTC().Format(time.RFC3339))
 	}
 	body := map[string]any{"event": event}
-	if i := slices.IndexFunc(m.tokens, func(h *held) bool { return h.kind == "evidence" && h.dev == d }); old && i >= 0 {
-		body["evidence"], sight = m.tokens[i].token, m.tokens[i].sight
+	for _, h := range m.tokens {
+		if old && h.kind == "evidence" && h.dev == d {
+			body["evidence"], sight = h.token, h.sight
+		}
 	}
 	before := m.now()
 	a := m.act("evaluate", body)

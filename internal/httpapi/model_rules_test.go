@@ -104,12 +104,13 @@ type line struct {
 	At                                   time.Time
 	Action, Outcome, EndpointID, TokenID string
 	Settled, CameBack, CircuitOpened     string
+	Prev, Digest                         string
 }
 
 // readAudit folds the new entries of the trail into the model.
 func (m *machine) readAudit() {
 	_, raw := m.raw(http.MethodGet, "/v1/audit?tenantId="+tenant, nil)
-	n := 0
+	n, digest := 0, ""
 	for text := range bytes.Lines(raw) {
 		var e line
 		if err := json.Unmarshal(text, &e); err != nil {
@@ -118,6 +119,10 @@ func (m *machine) readAudit() {
 		if n++; e.Seq != n {
 			m.rt.Fatalf("entry %d of the audit trail has number %d", n, e.Seq)
 		}
+		if n > 1 && e.Prev != digest || n == m.seq && e.Digest != m.digest {
+			m.rt.Fatalf("entry %d of the audit trail does not follow the one before, or was another before", n)
+		}
+		digest = e.Digest
 		if n > m.seq {
 			m.fold(e)
 		}
@@ -125,7 +130,7 @@ func (m *machine) readAudit() {
 	if n < m.seq {
 		m.rt.Fatalf("the audit trail had %d entries and has %d", m.seq, n)
 	}
-	m.seq = n
+	m.seq, m.digest = n, digest
 }
 
 // fold takes in one entry.

@@ -42,6 +42,7 @@ type machine struct {
 	attempts                  []time.Time
 	may                       map[string]string // token id: why it may not send now; "" = it may
 	seq, seen                 int               // of the audit and of the journal, as far as they were looked at
+	digest                    string            // of the last audit entry
 	tally                     map[string]int
 }
 

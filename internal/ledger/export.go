@@ -184,6 +184,13 @@ func (s *Store) exportFrom(ctx context.Context, tenant string, from place, w io.
 // out, and the last entry bears the last number. It returns the first fault as
 // *[BrokenLink].
 func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
+	mark, err := s.Mark(ctx)
+	if err == nil && mark == "" {
+		err = errors.New("the store can't be trusted: " + noMark) // a trail that was lost whole has no broken link
+	}
+	if err != nil {
+		return AuditReport{}, err
+	}
 	ids, err := s.tenantIDs(ctx)
 	if err != nil {
 		return AuditReport{}, err

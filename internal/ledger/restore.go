@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,17 +147,25 @@ func (s *Store) missing(ctx context.Context, tenant string, trail []*auditLine) 
 		return nil, err
 	}
 	at := base
+	told := 0 // entries at the end that tell of restores: those are in no file yet
 	for c, err := range s.chain(ctx, tenant, base) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case bytes.Contains(c.line, []byte(`"action":"`+actionRestore+`"`)):
+			told++
+			continue
 		}
-		at = c.place
+		at, told = c.place, 0
 	}
 	if first := trail[0]; first.Seq > at.seq+1 {
 		return nil, first.broken(fmt.Sprintf("comes first, and the store ends at %d: what is between is missing", at.seq))
 	}
 	for i, l := range trail {
 		switch {
+		case l.Seq == at.seq+1 && l.Prev == at.digest && told > 0:
+			return nil, &BrokenLink{TenantID: tenant, Seq: at.seq + 1, Why: "of the store tells of a restore, and the lines go on otherwise. " +
+				"Restore into an empty Redis"}
 		case l.Seq == at.seq+1 && l.Prev == at.digest:
 			return trail[i:], nil
 		case l.Seq == at.seq && l.Digest == at.digest:

@@ -28,8 +28,8 @@ func (s *Store) ResetCircuit(ctx context.Context, w action.Switch) (action.Switc
 // tenant's trail to stand in, so it has a small stream of its own beside an
 // entry in the trail of every tenant that is known.
 func (s *Store) throw(ctx context.Context, what string, w action.Switch) (action.SwitchState, error) {
-	if w.Reason == "" {
-		w.Reason = "paused"
+	if what == "pause" {
+		w.Reason = reasonOf(w.Reason)
 	}
 	tenants := []string{w.TenantID}
 	if w.TenantID == "" {

@@ -209,36 +209,37 @@ func Codes() []CodeInfo {
 		out = append(out, CodeInfo{r.code, r.tier, r.verdict, r.why})
 	}
 	out = append(out, CodeInfo{Eligible, 11, Delete, eligibleText})
-	for _, c := range actionCodes() {
-		out = append(out, CodeInfo{c.code, -1, Skip, c.why})
+	return append(out, actionCodes()...)
+}
+
+// VerdictOf is the verdict that goes with a code, Manual for one that is not known.
+func VerdictOf(c Code) Verdict {
+	for _, info := range Codes() {
+		if info.Code == c {
+			return info.Verdict
+		}
 	}
-	return out
+	return Manual
 }
 
 // actionCodes are the codes that no rule gives, with what each means.
-func actionCodes() []struct {
-	code Code
-	why  string
-} {
-	return []struct {
-		code Code
-		why  string
-	}{
-		{EvidenceChanged, "Central's record is not what it was when the token was sealed."},
-		{TokenExpired, "The token's time has passed, or it is of another installation."},
-		{ModeChanged, "The token was sealed in the other mode."},
-		{ApprovalUsed, "The approval was used."},
-		{PolicyInvalid, "A newer policy or keys file could not be loaded."},
-		{LimitDay, "The tenant's deletes of the last 24 hours are used up."},
-		{LimitPercent, "The tenant's percentage of the last 24 hours is used up."},
-		{Spacing, "The last delete was too short a time ago."},
-		{OutOfWindow, "The policy's window is shut."},
-		{CircuitOpen, "The circuit is open until a person resets it."},
-		{RateLimited, "Central or this service's budget allows no more calls now."},
-		{DeleteFailed, "The DELETE failed and the device is still there."},
-		{DeleteUnconfirmed, "A DELETE was sent and its outcome is not known yet."},
-		{Inactive, "The device is inactive in Central."},
-		{SecondPersonNeeded, "Who approves must be another than who opened the ticket."},
+func actionCodes() []CodeInfo {
+	return []CodeInfo{
+		{EvidenceChanged, -1, Manual, "Central's record is not what it was when the token was sealed."},
+		{TokenExpired, -1, Skip, "The token's time has passed, or it is of another installation."},
+		{ModeChanged, -1, Skip, "The token was sealed in the other mode."},
+		{ApprovalUsed, -1, Manual, "The approval was used."},
+		{PolicyInvalid, -1, Skip, "A newer policy or keys file could not be loaded."},
+		{LimitDay, -1, Skip, "The tenant's deletes of the last 24 hours are used up."},
+		{LimitPercent, -1, Skip, "The tenant's percentage of the last 24 hours is used up."},
+		{Spacing, -1, Skip, "The last delete was too short a time ago."},
+		{OutOfWindow, -1, Skip, "The policy's window is shut."},
+		{CircuitOpen, -1, Skip, "The circuit is open until a person resets it."},
+		{RateLimited, -1, Skip, "Central or this service's budget allows no more calls now."},
+		{DeleteFailed, -1, Manual, "The DELETE failed and the device is still there."},
+		{DeleteUnconfirmed, -1, Skip, "A DELETE was sent and its outcome is not known yet."},
+		{Inactive, -1, Skip, "The device is inactive in Central."},
+		{SecondPersonNeeded, -1, Manual, "Who approves must be another than who opened the ticket."},
 	}
 }
 
