@@ -333,3 +333,16 @@ func TestReviewAnAnswerIsNotTakenIntoAStoreThatIsNotTrusted(t *testing.T) {
 		t.Errorf("ticket-close: %d %s", status, a.is("summary"))
 	}
 }
+
+// A token whose DELETE took effect is told so, also when the device came back
+// since and a person has said that it stays.
+func TestReviewATokenWhoseDeviceCameBackAndWasKeptIsNotToldThatItFailed(t *testing.T) {
+	s := newSystem(t, setup{})
+	record, _ := s.sim.Get(tenant, s.device())
+	token := s.eligible()
+	s.want(s.remove(token), "deleted", "")
+	s.sim.Put(tenant, record)
+	s.act("ticket-open", map[string]any{"token": s.want(s.evaluate("eligible"), "manual", "CAME_BACK").is("token"), "ticketId": "INC-1"})
+	s.want(s.decided("INC-1", "keep"), "closed", "")
+	s.want(s.remove(token), "refused", "CAME_BACK")
+}

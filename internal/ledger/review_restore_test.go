@@ -341,3 +341,29 @@ func TestReviewOfTwoThrowsInOneMillisecondTheLaterHoldsAfterARestore(t *testing.
 		t.Errorf("paused %q %v", why, err)
 	}
 }
+
+func TestReviewAFlushedStoreHasNoWholeTrail(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		r.note(t, action.Note{})
+		r.rdb.FlushAll(t.Context())
+		if own, err := r.VerifyAudit(t.Context()); err == nil || !strings.Contains(err.Error(), "state restore") {
+			t.Errorf("%+v %v", own, err)
+		}
+	})
+}
+
+func TestReviewARestoreThatIsDoneMayBeRunAgain(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		r.history(t)
+		text := r.exported(t)
+		r.rdb.FlushAll(t.Context())
+		for i, want := range []int{strings.Count(text, "\n"), 0} {
+			if done, err := r.Restore(t.Context(), lines(t, text), "ann", false); err != nil || done.Entries != want {
+				t.Errorf("run %d: %+v %v", i+1, done, err)
+			}
+		}
+		if _, err := r.VerifyAudit(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
