@@ -39,7 +39,7 @@ lint: ## golangci-lint, pinned in tools.mod
 race: needs ## only the tests, with the race detector
 	$(GO) test -race -shuffle=on -count=1 $(GOFLAGS_) ./...
 
-crash: needs ## the long crash test: everything is killed, stopped and cut under load, then counted (about 7 minutes)
+crash: needs ## the long crash test: everything is killed, stopped and cut under load, then counted (5 to 6 minutes)
 	CRASH=long $(GO) test -run '^TestCrash' -count=1 -v -timeout 15m $(GOFLAGS_) ./cmd/rollcall
 
 fuzz: ## every fuzz target for FUZZTIME

@@ -44,7 +44,7 @@ type crashForm struct {
 
 func crashForms() map[string]crashForm {
 	return map[string]crashForm{
-		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 3, 40, 2 * time.Minute},
+		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 2, 40, 2 * time.Minute},
 		"long": {"long", true, 1, 200, 1400 * time.Millisecond, 20, 4, 10, 1000, 14 * time.Minute},
 	}
 }
@@ -265,6 +265,8 @@ func (c *crash) disturb() { c.replicas[1].disturbed.Store(true) }
 func (c *crash) learn(t *testing.T) {
 	t.Helper()
 	first := c.observed(t)
+	c.replicas[0].kill()
+	c.replicas[0].up(t)
 	second := c.observed(t)
 	for _, s := range first {
 		if slices.Contains(second, s) {
@@ -291,8 +293,6 @@ func (c *crash) observed(t *testing.T) []step {
 	t.Helper()
 	a := c.replicas[0]
 	for range 5 {
-		a.kill()
-		a.up(t)
 		p := c.hand()
 		d, body := p.ready(a)
 		a.trap.arm(d.id, step{}, before, nil)
@@ -302,6 +302,8 @@ func (c *crash) observed(t *testing.T) []step {
 			return log
 		}
 		t.Logf("a delete that nothing disturbs: %v %v", answer["outcome"], answer["summary"])
+		a.kill()
+		a.up(t)
 	}
 	t.Fatal("no delete succeeds")
 	return nil

@@ -22,11 +22,15 @@ const whatCount = "counting the tenant's devices"
 // that will delete it, which proves its token, host and tenant. A count that
 // can't be had is 0, which allows nothing.
 func (c *Client) Prepare(ctx context.Context, dev action.Ref) (action.Prepared, *action.Trouble) {
-	p, _, trouble := c.locate(ctx, c.deletes, dev)
+	p, live, trouble := c.locate(ctx, c.deletes, dev)
+	if live.Status == policy.LiveForeignTenant && c.deletes == c.reads {
+		return action.Prepared{}, nil // the look that follows says so with its own code
+	}
 	if trouble != nil {
 		return action.Prepared{}, trouble
 	}
-	live, raw, trouble := c.read(ctx, c.deletes, p, dev, "full")
+	var raw []byte
+	live, raw, trouble = c.read(ctx, c.deletes, p, dev, "full")
 	switch {
 	case trouble != nil:
 		return action.Prepared{}, trouble

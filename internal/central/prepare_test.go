@@ -102,8 +102,8 @@ func TestPrepareFails(t *testing.T) {
 		discreet(t, trouble)
 	}
 	r := newRig(t, nil, nil)
-	if got, trouble := r.Prepare(t.Context(), action.Ref{TenantID: other, EndpointID: deviceID}); trouble == nil || got.Record != nil {
-		t.Errorf("a foreign tenant: %+v, %+v", got, trouble)
+	if got, trouble := r.Prepare(t.Context(), action.Ref{TenantID: other, EndpointID: deviceID}); trouble != nil || got.Record != nil || got.Population != 0 {
+		t.Errorf("a foreign tenant: %+v, %+v; the look that follows tells", got, trouble)
 	}
 	r.sim.Remove(tenantID, deviceID)
 	if got, trouble := r.Prepare(t.Context(), dev); trouble != nil || got.Record != nil || got.Population != 0 {
