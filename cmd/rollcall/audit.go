@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"rollcall/internal/ledger"
 )
@@ -39,7 +38,7 @@ func (c auditVerifyCmd) verify(ctx context.Context, p *process) (ledger.AuditRep
 		_, r, err := auditLines(p, c.Audit)
 		return r, err
 	}
-	store, err := openStore(ctx, p)
+	store, err := openStore(p)
 	if err != nil {
 		return ledger.AuditReport{}, err
 	}
@@ -73,31 +72,4 @@ func readAudit(p *process, lines *ledger.AuditLines, name string) error {
 	}
 	defer func() { _ = f.Close() }()
 	return lines.Read(name, f)
-}
-
-// stateRestoreCmd rebuilds a store.
-type stateRestoreCmd struct {
-	storeFlags     `group:"settings"`
-	AcceptRollback bool     `help:"Leave out entries that were given up before, at an accepted rollback or a restore."`
-	Audit          []string `name:"audit" required:"" placeholder:"FILE" help:"Files of audit lines as serve wrote them to standard output, in any order; - is standard input."`
-}
-
-// Run implements the command.
-func (c stateRestoreCmd) Run(ctx context.Context, p *process) error {
-	lines, _, err := auditLines(p, c.Audit)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	done, err := store.Restore(ctx, lines, operator(), c.AcceptRollback)
-	if err != nil {
-		return fmt.Errorf("not restored: %w", err)
-	}
-	_, err = fmt.Fprintf(p.stdout, "restored %d entries of %d tenants, the newest of %s, installation %s\n"+
-		"approvals that were waiting are undecided again; tickets that were open can be closed with keep or none\n", done.Entries, done.Tenants, done.Until.UTC().Format(time.RFC3339), done.Installation)
-	return err
 }

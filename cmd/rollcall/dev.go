@@ -98,7 +98,7 @@ func devStore(ctx context.Context) (*ledger.Store, func(), error) {
 	if err := redis.Start(); err != nil {
 		return nil, nil, err
 	}
-	store, err := ledger.Open(ctx, ledger.Options{URL: "redis://" + redis.Addr()})
+	store, err := ledger.Open(ledger.Options{URL: "redis://" + redis.Addr()})
 	if err == nil {
 		_, _, err = store.InitMark(ctx)
 	}

@@ -33,7 +33,7 @@ func (c *policyReplayCmd) Run(ctx context.Context, p *process) error {
 	if !ok {
 		return usagef("--since must be how long ago, as in 30d, 12h or 90m, or a time in RFC 3339 with its zone")
 	}
-	store, err := openStore(ctx, p)
+	store, err := openStore(p)
 	if err != nil {
 		return err
 	}

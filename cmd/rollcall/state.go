@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"strings"
+	"time"
 
-	"github.com/google/uuid"
-
-	"rollcall/internal/action"
 	"rollcall/internal/ledger"
 )
 
@@ -27,7 +24,7 @@ type stateInitCmd struct {
 
 // Run implements the command.
 func (c stateInitCmd) Run(ctx context.Context, p *process) error {
-	store, err := openStore(ctx, p)
+	store, err := openStore(p)
 	if err != nil {
 		return err
 	}
@@ -52,60 +49,44 @@ func (c stateInitCmd) Run(ctx context.Context, p *process) error {
 	return err
 }
 
-// openStore opens the store for a command that needs nothing else.
-func openStore(ctx context.Context, p *process) (*ledger.Store, error) {
-	cfg, err := loadConfig(p, "RedisURL")
-	if err != nil {
-		return nil, err
-	}
-	store, err := ledger.Open(ctx, ledger.Options{URL: cfg.RedisURL.Reveal()})
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return store, nil
+// stateRestoreCmd rebuilds a store.
+type stateRestoreCmd struct {
+	storeFlags     `group:"settings"`
+	AcceptRollback bool     `help:"Leave out entries that were given up before, at an accepted rollback or a restore."`
+	Audit          []string `name:"audit" required:"" placeholder:"FILE" help:"Files of audit lines as serve wrote them to standard output, in any order; - is standard input."`
 }
 
-// switchFlags say who throws a switch, and why.
-type switchFlags struct {
-	storeFlags `group:"settings"`
-	Tenant     string `placeholder:"UUID" help:"Only this tenant; else all."`
-	Reason     string `required:"" help:"Why, for the audit trail."`
-	By         string `help:"Who; the user of the operating system if not given."`
-}
-
-// throw throws a switch right in the store, so that it works while the service
-// is down.
-func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Store, action.Switch) (action.SwitchState, error)) error {
-	tenant := strings.ToLower(strings.TrimSpace(f.Tenant))
-	if tenant != "" && (len(tenant) != 36 || uuid.Validate(tenant) != nil) {
-		return usagef("--tenant must be a tenant's id (a UUID): a switch thrown for %q would stop nothing", f.Tenant)
+// Run implements the command.
+func (c stateRestoreCmd) Run(ctx context.Context, p *process) error {
+	lines, _, err := auditLines(p, c.Audit)
+	if err != nil {
+		return err
 	}
-	store, err := openStore(ctx, p)
+	store, err := openStore(p)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	if mark, err := store.Mark(ctx); err == nil && mark == "" {
-		_, _ = fmt.Fprintln(p.stderr, "warning: this Redis does not have rollcall's mark; is it the one that the service uses?")
-	}
-	st, err := how(store, action.Switch{TenantID: tenant, Reason: f.Reason, By: f.by()})
+	done, err := store.Restore(ctx, lines, operator(), c.AcceptRollback)
 	if err != nil {
-		return fmt.Errorf("it is not known whether the switch was thrown: %w", err)
+		return fmt.Errorf("not restored: %w", err)
 	}
-	scope := "all tenants"
-	if st.TenantID != "" {
-		scope = "tenant " + st.TenantID
-	}
-	_, err = fmt.Fprintf(p.stdout, "%s: paused %t, circuit open %t\n", scope, st.Paused, st.CircuitOpen)
+	_, err = fmt.Fprintf(p.stdout, "restored %d entries of %d tenants, the newest of %s, installation %s\n"+
+		"approvals that were waiting are undecided again; tickets that were open can be closed with keep or none\n", done.Entries, done.Tenants, done.Until.UTC().Format(time.RFC3339), done.Installation)
 	return err
 }
 
-// by is who is to stand in the audit trail.
-func (f switchFlags) by() string {
-	if f.By != "" {
-		return f.By
+// openStore opens the store for a command that needs nothing else.
+func openStore(p *process) (*ledger.Store, error) {
+	cfg, err := loadConfig(p, "RedisURL")
+	if err != nil {
+		return nil, err
 	}
-	return operator()
+	store, err := ledger.Open(ledger.Options{URL: cfg.RedisURL.Reveal()})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return store, nil
 }
 
 // operator is the user of the operating system.
@@ -114,28 +95,4 @@ func operator() string {
 		return u.Username
 	}
 	return fmt.Sprintf("uid %d", os.Getuid())
-}
-
-// pauseCmd stops deletes.
-type pauseCmd struct{ switchFlags }
-
-// Run implements the command.
-func (c pauseCmd) Run(ctx context.Context, p *process) error {
-	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.Pause(ctx, w) })
-}
-
-// resumeCmd lets deletes go on.
-type resumeCmd struct{ switchFlags }
-
-// Run implements the command.
-func (c resumeCmd) Run(ctx context.Context, p *process) error {
-	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.Resume(ctx, w) })
-}
-
-// circuitResetCmd closes the circuit.
-type circuitResetCmd struct{ switchFlags }
-
-// Run implements the command.
-func (c circuitResetCmd) Run(ctx context.Context, p *process) error {
-	return c.throw(ctx, p, func(s *ledger.Store, w action.Switch) (action.SwitchState, error) { return s.ResetCircuit(ctx, w) })
 }

@@ -20,7 +20,7 @@ func (r *Runner) result(call Call, action string, dev Ref, mode string, p policy
 func (res *Result) mark(call Call) Mark {
 	m := Mark{
 		Dev: res.Dev, Hostname: res.Hostname, Action: res.Action, Outcome: res.Outcome, By: call.Key,
-		RequestID: call.RequestID, Mode: res.Mode, PolicyVersion: res.PolicyVersion, At: res.EvaluatedAt,
+		RequestID: call.RequestID, Mode: res.Mode, PolicyVersion: res.PolicyVersion,
 	}
 	if len(res.Reasons) > 0 {
 		m.Code = res.Reasons[0].Code

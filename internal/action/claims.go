@@ -62,7 +62,8 @@ func (r *Runner) newClaims(dev Ref, mode string, now time.Time, ttl time.Duratio
 	}
 }
 
-// seal makes a token of c; what is too large for one is parked in the ledger.
+// seal makes a token of c; what is too large for one is parked in the ledger,
+// whatever has become of the caller's time.
 func (r *Runner) seal(ctx context.Context, kind string, c claims) (string, error) {
 	plain, err := json.Marshal(c)
 	if err != nil {
@@ -74,6 +75,8 @@ func (r *Runner) seal(ctx context.Context, kind string, c claims) (string, error
 	}
 	sum := sha256.Sum256(plain)
 	small := claims{ID: c.ID, Dev: c.Dev, Till: c.Till, Parked: hex.EncodeToString(sum[:])}
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
 	if err := r.ledger.Park(ctx, c.Dev.TenantID, small.Parked, plain, c.Till.Sub(c.At)); err != nil {
 		return "", err
 	}

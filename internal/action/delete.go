@@ -246,10 +246,7 @@ func (d *deletion) isLive() bool { return d.mode == LiveMode }
 // record writes the answer down; n may say more than the answer does.
 func (d *deletion) record(ctx context.Context, n Note) (Result, error) {
 	n.Mark = d.res.mark(d.call)
-	ctx, cancel := bookkeeping(ctx)
-	defer cancel()
-	_, err := d.r.note(ctx, d.st, n)
-	if err != nil {
+	if _, err := d.r.note(ctx, d.st, n); err != nil {
 		return Result{}, err
 	}
 	return d.res, nil

@@ -229,8 +229,6 @@ func (d *deletion) refuse(ctx context.Context, n Note, f policy.Facts, dec polic
 		d.res.Next = "stop"
 	}
 	n.Mark = d.res.mark(d.call)
-	ctx, cancel := bookkeeping(ctx)
-	defer cancel()
 	at, err := d.r.note(ctx, d.st, n)
 	if err != nil {
 		return err

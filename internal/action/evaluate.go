@@ -88,8 +88,6 @@ func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Stand
 	if n.Decision, err = decisionRecord(res, f, d); err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := bookkeeping(ctx)
-	defer cancel()
 	at, err := r.note(ctx, st, n)
 	if err != nil {
 		return Result{}, err

@@ -150,13 +150,25 @@ func (n *Note) reenabled(s *Standing, e policy.Event, now time.Time) {
 	s.CameBackAt = now
 }
 
-// note records a step and remembers the sequence that it got. A store that can't
-// be trusted is not written to: what stood there would be written over when it
-// is mended. Such an answer is in the log alone, and its tokens say nothing.
+// bookTime bounds the writing down of what has happened.
+const bookTime = 2 * time.Second
+
+// bookkeeping is the context in which a step is written down: it outlives the
+// caller's, which may have been spent on Central or given up.
+func bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+}
+
+// note records a step, whatever has become of the caller's time, and remembers
+// the sequence that it got. A store that can't be trusted is not written to: what
+// stood there would be written over when it is mended. Such an answer is in the
+// log alone, and its tokens say nothing.
 func (r *Runner) note(ctx context.Context, st Standing, n Note) (Receipt, error) {
 	if st.Unverified != "" {
 		return Receipt{}, nil
 	}
+	ctx, cancel := bookkeeping(ctx)
+	defer cancel()
 	at, err := r.ledger.Note(ctx, n)
 	if errors.Is(err, ErrUntrusted) {
 		return Receipt{}, nil

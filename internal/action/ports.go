@@ -145,7 +145,7 @@ type Standing struct {
 
 // Spent is what became of the one DELETE that a token may send.
 type Spent struct {
-	Outcome string `json:"outcome"` // deleted, failed, limited, pending, unsent
+	Outcome string // deleted, failed, limited, pending, unsent
 	At      time.Time
 	Text    string
 }
@@ -176,7 +176,6 @@ type Mark struct {
 	RequestID     string
 	Mode          string // dry-run or live
 	PolicyVersion string
-	At            time.Time // the actions' clock; the ledger's own time rules for expiry
 }
 
 // Note is a step without an arrow.
@@ -322,25 +321,25 @@ type TicketStep struct {
 
 // Ticket is a question put to a person, and the answer.
 type Ticket struct {
-	TicketID     string    `json:"ticketId"`
-	TenantID     string    `json:"tenantId"`
-	EndpointID   string    `json:"endpointId"`
-	Hostname     string    `json:"hostname"`
-	State        string    `json:"state"` // open, closed
-	OpenedAt     time.Time `json:"openedAt"`
-	ClosedAt     time.Time `json:"closedAt"` // zero while open
-	Decision     string    `json:"decision"` // empty while open
-	OpenedBy     string    `json:"openedBy"`
-	DecidedBy    string    `json:"decidedBy"`
-	TicketSystem string    `json:"ticketSystem"`
-	TicketURL    string    `json:"ticketUrl"`
-	TicketState  string    `json:"ticketState"` // the ticket system's own word
-	Note         string    `json:"note"`
-	TwoPersons   bool      `json:"-"`
-	Claims       []byte    `json:"-"`
-	ApprovalID   string    `json:"-"`
-	ApprovalTill time.Time `json:"-"`
-	ApprovalUsed bool      `json:"-"`
+	TicketID     string
+	TenantID     string
+	EndpointID   string
+	Hostname     string
+	State        string // open, closed
+	OpenedAt     time.Time
+	ClosedAt     time.Time // zero while open
+	Decision     string    // empty while open
+	OpenedBy     string
+	DecidedBy    string
+	TicketSystem string
+	TicketURL    string
+	TicketState  string // the ticket system's own word
+	Note         string
+	TwoPersons   bool
+	Claims       []byte
+	ApprovalID   string
+	ApprovalTill time.Time
+	ApprovalUsed bool
 }
 
 // Dev is the device that the ticket is about.
@@ -375,45 +374,45 @@ type Vitals struct {
 
 // Exclusion is one row of the feed that keeps devices out of the next search.
 type Exclusion struct {
-	TenantID   string     `json:"tenantId"`
-	EndpointID string     `json:"endpointId"`
-	Hostname   string     `json:"hostname"`
-	Kind       string     `json:"kind"` // deleted, ticket, kept
-	Since      time.Time  `json:"since"`
-	TicketID   string     `json:"ticketId"`
-	RestoreBy  *time.Time `json:"restoreBy"` // deleted only
+	TenantID   string
+	EndpointID string
+	Hostname   string
+	Kind       string // deleted, ticket, kept
+	Since      time.Time
+	TicketID   string
+	RestoreBy  *time.Time // deleted only
 }
 
 // Failure is a failed verification or delete that waits for a person.
 type Failure struct {
-	TenantID   string    `json:"tenantId"`
-	EndpointID string    `json:"endpointId"`
-	Hostname   string    `json:"hostname"`
-	Kind       string    `json:"kind"` // verify, delete, come-back
-	Class      Class     `json:"class"`
-	Count      int       `json:"count"`
-	FirstAt    time.Time `json:"firstAt"`
-	LastAt     time.Time `json:"lastAt"`
-	Text       string    `json:"text"`
+	TenantID   string
+	EndpointID string
+	Hostname   string
+	Kind       string // verify, delete, come-back
+	Class      Class
+	Count      int
+	FirstAt    time.Time
+	LastAt     time.Time
+	Text       string
 	// CorrelationID is Central's, of the last call that failed; its support asks for it.
-	CorrelationID string `json:"correlationId"`
+	CorrelationID string
 }
 
 // DeviceRecord is all that is known of one device.
 type DeviceRecord struct {
-	TenantID   string     `json:"tenantId"`
-	EndpointID string     `json:"endpointId"`
-	Hostname   string     `json:"hostname"`
-	State      string     `json:"state"`
-	DeletedAt  *time.Time `json:"deletedAt"`
-	RestoreBy  *time.Time `json:"restoreBy"`
-	TicketID   string     `json:"ticketId"`
+	TenantID   string
+	EndpointID string
+	Hostname   string
+	State      string
+	DeletedAt  *time.Time
+	RestoreBy  *time.Time
+	TicketID   string
 	// ByDirectory says of a device that came back that only its account in the
 	// directory shows it: Central may still be without it.
-	ByDirectory bool           `json:"-"`
-	Failures    []Failure      `json:"failures"`
-	Decision    map[string]any `json:"decision"` // the latest
-	Record      map[string]any `json:"record"`   // Central's, as it was before the delete
+	ByDirectory bool
+	Failures    []Failure
+	Decision    map[string]any // the latest
+	Record      map[string]any // Central's, as it was before the delete
 }
 
 // Switch throws the kill switch, of one tenant or (empty TenantID) of all.
@@ -423,11 +422,11 @@ type Switch struct {
 
 // SwitchState is what holds after a switch was thrown.
 type SwitchState struct {
-	TenantID    string `json:"tenantId"`
-	Paused      bool   `json:"paused"`
-	Reason      string `json:"reason"`
-	By          string `json:"by"`
-	CircuitOpen bool   `json:"circuitOpen"`
+	TenantID    string
+	Paused      bool
+	Reason      string
+	By          string
+	CircuitOpen bool
 }
 
 // ErrToken is returned by Sealer.Open for a token that is forged, cut, sealed

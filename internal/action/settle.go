@@ -32,7 +32,7 @@ func (r *Runner) settleByReading(ctx context.Context, dev Ref, st Standing) (boo
 	live, trouble := r.central.Present(ctx, dev)
 	s := Settlement{TokenID: st.Intent.TokenID, Trouble: trouble}
 	s.Mark = Mark{
-		Dev: dev, Hostname: st.Hostname, Action: "settle", By: "rollcall", At: r.now(),
+		Dev: dev, Hostname: st.Hostname, Action: "settle", By: "rollcall",
 		Mode: LiveMode, PolicyVersion: r.rules().Params.Version,
 	}
 	switch {

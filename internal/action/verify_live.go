@@ -2,7 +2,6 @@ package action
 
 import (
 	"context"
-	"time"
 
 	"rollcall/internal/policy"
 )
@@ -46,8 +45,6 @@ func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Sta
 		live.Status, trouble = policy.LiveFailed, &Trouble{Class: Permanent, Text: res.Reasons[0].Text}
 	}
 	r.verified(&n, live, trouble, p)
-	ctx, cancel := bookkeeping(ctx)
-	defer cancel()
 	at, err := r.note(ctx, st, n)
 	if err != nil {
 		return Result{}, err
@@ -71,13 +68,4 @@ func missingIDs(e policy.Event) error {
 		return &Invalid{Field: "event.central.id", Problem: "must be the device's UUID in Central"}
 	}
 	return &Invalid{Field: "event.central.tenant.id", Problem: "must be the UUID of the device's tenant"}
-}
-
-// bookTime bounds the writing down of what has happened.
-const bookTime = 2 * time.Second
-
-// bookkeeping is the context in which a step is written down: it outlives the
-// caller's, which may have been spent on Central or given up.
-func bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), bookTime)
 }

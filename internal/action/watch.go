@@ -109,17 +109,10 @@ func (r *Runner) cameBack(ctx context.Context, w *watchlist, whole bool) error {
 		n := Note{CameBack: true, Why: f.sentence()}
 		n.Mark = Mark{
 			Dev: f.gone.Ref, Hostname: f.gone.Hostname, Action: "watch", Outcome: "came_back", Code: policy.CameBack,
-			By: "rollcall", Mode: r.modeFor(w.tenantID, p), PolicyVersion: p.Version, At: r.now(),
+			By: "rollcall", Mode: r.modeFor(w.tenantID, p), PolicyVersion: p.Version,
 		}
-		faults = append(faults, r.book(ctx, n))
+		_, err := r.note(ctx, Standing{}, n)
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
-}
-
-// book writes a note down, whatever has become of the caller's time.
-func (r *Runner) book(ctx context.Context, n Note) error {
-	ctx, cancel := bookkeeping(ctx)
-	defer cancel()
-	_, err := r.note(ctx, Standing{}, n)
-	return err
 }

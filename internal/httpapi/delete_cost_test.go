@@ -31,7 +31,7 @@ func (c *trips) before(tb testing.TB, redisURL string) string {
 		tb.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	ln, err := net.Listen("unix", socket) //nolint:noctx // closed below
+	ln, err := net.Listen("unix", socket)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func (c *trips) before(tb testing.TB, redisURL string) string {
 
 // carry passes one connection on.
 func (c *trips) carry(from net.Conn, socket string) {
-	to, err := net.Dial("unix", socket) //nolint:noctx // ends with the connection
+	to, err := net.Dial("unix", socket)
 	if err != nil {
 		_ = from.Close()
 		return
@@ -163,7 +163,7 @@ func BenchmarkDelete(b *testing.B) {
 func (s *system) bearer() string {
 	s.t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"id"}, "client_secret": {"secret"}, "scope": {"token"}}
-	resp, err := http.PostForm(s.fake+"/api/v2/oauth2/token", form) //nolint:noctx // loopback
+	resp, err := http.PostForm(s.fake+"/api/v2/oauth2/token", form)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func (s *system) bearer() string {
 // repeat makes a call of the journal once more.
 func (s *system) repeat(bearer string, c centralsim.Entry) {
 	s.t.Helper()
-	req, err := http.NewRequest(c.Method, s.fake+c.Path+"?"+c.Query.Encode(), nil) //nolint:noctx // loopback
+	req, err := http.NewRequest(c.Method, s.fake+c.Path+"?"+c.Query.Encode(), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

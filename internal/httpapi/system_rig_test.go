@@ -154,7 +154,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	s.store, err = ledger.Open(t.Context(), ledger.Options{
+	s.store, err = ledger.Open(ledger.Options{
 		URL: opt.redisURL, Timeout: time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
 	})
 	if err != nil {

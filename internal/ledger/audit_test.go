@@ -295,7 +295,7 @@ func TestABrokenTrailInTheStoreIsFound(t *testing.T) {
 				spoil(t, r)
 				if own, err := r.VerifyAudit(t.Context()); err == nil {
 					t.Errorf("%+v, and all is well", own)
-				} else if _, ok := errors.AsType[*ledger.BrokenLink](err); !ok {
+				} else if _, ok := errors.AsType[*ledger.BrokenLinkError](err); !ok {
 					t.Errorf("not a broken link: %v", err)
 				}
 			})

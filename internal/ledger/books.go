@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,44 +26,26 @@ func (s *Store) tenantIDs(ctx context.Context) ([]string, error) {
 
 // Exclusions implements action.Books. Kinds: ticket, deleted, kept; empty = all.
 func (s *Store) Exclusions(ctx context.Context, kind string, since time.Time) iter.Seq2[action.Exclusion, error] {
-	sets := map[string][]string{"ticket": {"tickets", "open"}, "deleted": {"deleted"}, "kept": {"kept"}}
-	return func(yield func(action.Exclusion, error) bool) {
-		tenants, err := s.tenantIDs(ctx)
-		if err != nil {
-			yield(action.Exclusion{}, err)
-			return
-		}
-		for _, t := range tenants {
-			for _, k := range []string{"ticket", "deleted", "kept"} {
-				if kind != "" && kind != k {
+	return eachTenant(ctx, s, func(tenant string) iter.Seq2[action.Exclusion, error] {
+		return func(yield func(action.Exclusion, error) bool) {
+			for _, of := range []struct {
+				kind string
+				set  tenantKey
+			}{{"ticket", keyOpen}, {"deleted", keyDeleted}, {"kept", keyKept}} {
+				if kind != "" && kind != of.kind {
 					continue
 				}
-				if !s.excluded(ctx, t, k, tenantKey(t, sets[k]...), since, yield) {
-					return
+				page := func(ctx context.Context, tenant string, rows []redis.Z) ([]action.Exclusion, error) {
+					return s.exclusionPage(ctx, tenant, of.kind, rows)
+				}
+				for x, err := range eachRow(ctx, s, tenant, of.set, since, page) {
+					if !yield(x, err) || err != nil {
+						return
+					}
 				}
 			}
 		}
-	}
-}
-
-// excluded yields one set of one tenant; false ends the iteration.
-func (s *Store) excluded(ctx context.Context, tenant, kind, key string, since time.Time, yield func(action.Exclusion, error) bool) bool {
-	for rows, err := range s.pages(ctx, key, since) {
-		var page []action.Exclusion
-		if err == nil {
-			page, err = s.exclusionPage(ctx, tenant, kind, rows)
-		}
-		if err != nil {
-			yield(action.Exclusion{}, err)
-			return false
-		}
-		for _, x := range page {
-			if !yield(x, nil) {
-				return false
-			}
-		}
-	}
-	return true
+	})
 }
 
 // exclusionPage reads what else is known of a page of devices.
@@ -71,7 +54,7 @@ func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []r
 	clock := pipe.Time(ctx)
 	cmds := make([]*redis.SliceCmd, len(rows))
 	for i, z := range rows {
-		cmds[i] = pipe.HMGet(ctx, deviceKey(tenant, fmt.Sprint(z.Member)), "hostname", "ticket", "restoreBy", "keepUntil")
+		cmds[i] = pipe.HMGet(ctx, keyDevice.of(tenant, fmt.Sprint(z.Member)), "hostname", "ticket", "restoreBy", "keepUntil")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, away(err)
@@ -79,10 +62,7 @@ func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []r
 	now := clock.Val().Add(s.offset())
 	var out []action.Exclusion
 	for i, z := range rows {
-		v := make([]string, 4)
-		for j, x := range cmds[i].Val() {
-			v[j], _ = x.(string)
-		}
+		v := texts(cmds[i])
 		if kind == "kept" && !now.Before(at(v[3])) {
 			continue // lapsed: a person's matter again
 		}
@@ -102,30 +82,9 @@ func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []r
 
 // TicketLog implements action.Books. States: open, closed; empty = both.
 func (s *Store) TicketLog(ctx context.Context, state string) iter.Seq2[action.Ticket, error] {
-	return func(yield func(action.Ticket, error) bool) {
-		tenants, err := s.tenantIDs(ctx)
-		if err != nil {
-			yield(action.Ticket{}, err)
-			return
-		}
-		for _, t := range tenants {
-			for rows, err := range s.pages(ctx, tenantKey(t, "tickets"), time.Time{}) {
-				var page []action.Ticket
-				if err == nil {
-					page, err = s.ticketPage(ctx, t, state, rows)
-				}
-				if err != nil {
-					yield(action.Ticket{}, err)
-					return
-				}
-				for _, ticket := range page {
-					if !yield(ticket, nil) {
-						return
-					}
-				}
-			}
-		}
-	}
+	return each(ctx, s, keyTickets, time.Time{}, func(ctx context.Context, tenant string, rows []redis.Z) ([]action.Ticket, error) {
+		return s.ticketPage(ctx, tenant, state, rows)
+	})
 }
 
 // ticketPage reads a page of tickets, those of one state where one is given.
@@ -133,7 +92,7 @@ func (s *Store) ticketPage(ctx context.Context, tenant, state string, rows []red
 	pipe := s.rdb.Pipeline()
 	cmds := make([]*redis.MapStringStringCmd, len(rows))
 	for i, z := range rows {
-		cmds[i] = pipe.HGetAll(ctx, ticketKey(tenant, fmt.Sprint(z.Member)))
+		cmds[i] = pipe.HGetAll(ctx, keyTicket.of(tenant, fmt.Sprint(z.Member)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, away(err)
@@ -150,25 +109,20 @@ func (s *Store) ticketPage(ctx context.Context, tenant, state string, rows []red
 
 // Failures implements action.Books.
 func (s *Store) Failures(ctx context.Context) iter.Seq2[action.Failure, error] {
-	return func(yield func(action.Failure, error) bool) {
-		tenants, err := s.tenantIDs(ctx)
-		if err != nil {
-			yield(action.Failure{}, err)
-			return
-		}
-		for _, t := range tenants {
-			all, err := s.rdb.HGetAll(ctx, tenantKey(t, "failures")).Result()
+	return eachTenant(ctx, s, func(tenant string) iter.Seq2[action.Failure, error] {
+		return func(yield func(action.Failure, error) bool) {
+			all, err := s.rdb.HGetAll(ctx, keyFailures.of(tenant)).Result()
 			if err != nil {
 				yield(action.Failure{}, away(err))
 				return
 			}
-			for _, f := range failures(t, all) {
+			for _, f := range failures(tenant, all) {
 				if !yield(f, nil) {
 					return
 				}
 			}
 		}
-	}
+	})
 }
 
 // failures reads a tenant's failures, oldest first.
@@ -190,7 +144,7 @@ func failures(tenant string, all map[string]string) []action.Failure {
 		})
 	}
 	slices.SortFunc(out, func(a, b action.Failure) int {
-		return strings.Compare(a.FirstAt.Format(time.RFC3339Nano)+a.EndpointID+a.Kind, b.FirstAt.Format(time.RFC3339Nano)+b.EndpointID+b.Kind)
+		return cmp.Or(a.FirstAt.Compare(b.FirstAt), cmp.Compare(a.EndpointID, b.EndpointID), cmp.Compare(a.Kind, b.Kind))
 	})
 	return out
 }
@@ -201,48 +155,41 @@ func (s *Store) AckFailure(ctx context.Context, dev action.Ref, by, note, reques
 	if err != nil {
 		return false, err
 	}
-	r, err := s.run(ctx, "ack", dev, "", args{"entry": e})
+	r, err := s.run(ctx, call{script: "ack", dev: dev, entry: e})
 	return r.Gone > 0, err
 }
 
 // Audit implements action.Books: each entry as one JSON object.
 func (s *Store) Audit(ctx context.Context, since time.Time, tenantID, endpointID string) iter.Seq2[[]byte, error] {
+	of := func(tenant string) iter.Seq2[[]byte, error] { return s.auditOf(ctx, tenant, since, endpointID) }
+	if tenantID != "" {
+		return of(tenantID)
+	}
+	return eachTenant(ctx, s, of)
+}
+
+// auditOf yields one tenant's entries. They are chained as the exporter chains
+// them, so that a reader may hold one against the other.
+func (s *Store) auditOf(ctx context.Context, tenant string, since time.Time, endpointID string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		tenants := []string{tenantID}
-		if tenantID == "" {
-			var err error
-			if tenants, err = s.tenantIDs(ctx); err != nil {
+		base, _, err := s.start(ctx, tenant)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for c, err := range s.chain(ctx, tenant, base) {
+			if err != nil {
 				yield(nil, err)
 				return
 			}
-		}
-		for _, t := range tenants {
-			if !s.auditOf(ctx, t, since, endpointID, yield) {
+			if c.when.Before(since) || (endpointID != "" && c.endpoint != endpointID) {
+				continue
+			}
+			if !yield(c.line, nil) {
 				return
 			}
 		}
 	}
-}
-
-// auditOf yields one tenant's entries; false ends the iteration. They are chained
-// as the exporter chains them, so that a reader may hold one against the other.
-func (s *Store) auditOf(ctx context.Context, tenant string, since time.Time, endpointID string, yield func([]byte, error) bool) bool {
-	base, _, err := s.start(ctx, tenant)
-	if err != nil {
-		return yield(nil, err)
-	}
-	for c, err := range s.chain(ctx, tenant, base) {
-		if err != nil {
-			return yield(nil, err)
-		}
-		if c.when.Before(since) || (endpointID != "" && c.endpoint != endpointID) {
-			continue
-		}
-		if !yield(c.line, nil) {
-			return false
-		}
-	}
-	return true
 }
 
 // auditEntry makes the JSON of one entry: its number and time, then the rest.
@@ -266,30 +213,7 @@ const auditTime = "2006-01-02T15:04:05.000Z07:00"
 // Decisions implements action.Books: the latest decision of each device, as JSON
 // with the device and the time.
 func (s *Store) Decisions(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		tenants, err := s.tenantIDs(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for _, t := range tenants {
-			for rows, err := range s.pages(ctx, tenantKey(t, "decided"), since) {
-				var page [][]byte
-				if err == nil {
-					page, err = s.decisionPage(ctx, t, rows)
-				}
-				if err != nil {
-					yield(nil, err)
-					return
-				}
-				for _, line := range page {
-					if !yield(line, nil) {
-						return
-					}
-				}
-			}
-		}
-	}
+	return each(ctx, s, keyDecided, since, s.decisionPage)
 }
 
 // decisionPage reads the latest decisions of a page of devices.
@@ -298,7 +222,7 @@ func (s *Store) decisionPage(ctx context.Context, tenant string, rows []redis.Z)
 	for i, z := range rows {
 		fields[i] = fmt.Sprint(z.Member)
 	}
-	all, err := s.rdb.HMGet(ctx, tenantKey(tenant, "decisions"), fields...).Result()
+	all, err := s.rdb.HMGet(ctx, keyDecisions.of(tenant), fields...).Result()
 	if err != nil {
 		return nil, away(err)
 	}
@@ -322,18 +246,15 @@ func (s *Store) DeviceRecord(ctx context.Context, dev action.Ref) (action.Device
 		return action.DeviceRecord{}, err
 	}
 	pipe := s.rdb.Pipeline()
-	all := pipe.HGetAll(ctx, tenantKey(dev.TenantID, "failures"))
-	decision := pipe.HGet(ctx, tenantKey(dev.TenantID, "decisions"), dev.EndpointID)
-	record := pipe.HGet(ctx, tenantKey(dev.TenantID, "records"), dev.EndpointID)
-	device := pipe.HMGet(ctx, deviceKey(dev.TenantID, dev.EndpointID), "restoreBy", "state", "cameBackBy")
+	all := pipe.HGetAll(ctx, keyFailures.of(dev.TenantID))
+	decision := pipe.HGet(ctx, keyDecisions.of(dev.TenantID), dev.EndpointID)
+	record := pipe.HGet(ctx, keyRecords.of(dev.TenantID), dev.EndpointID)
+	device := pipe.HMGet(ctx, keyDevice.of(dev.TenantID, dev.EndpointID), "restoreBy", "state", "cameBackBy")
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return action.DeviceRecord{}, away(err)
 	}
 	out := action.DeviceRecord{TenantID: dev.TenantID, EndpointID: dev.EndpointID, Hostname: st.Hostname, State: st.State, Failures: []action.Failure{}}
-	v := make([]string, 3)
-	for i, x := range device.Val() {
-		v[i], _ = x.(string)
-	}
+	v := texts(device)
 	if st.Hostname == "" && v[1] == "" && decision.Val() == "" {
 		return action.DeviceRecord{}, action.ErrNotFound
 	}
@@ -370,7 +291,7 @@ func (s *Store) DevicesNamed(ctx context.Context, hostname string) ([]action.Dev
 	}
 	out := []action.DeviceRecord{}
 	for _, t := range tenants {
-		ids, err := s.rdb.SMembers(ctx, hostKey(t, shortName(hostname))).Result()
+		ids, err := s.rdb.SMembers(ctx, keyHost.of(t, shortName(hostname))).Result()
 		if err != nil {
 			return nil, away(err)
 		}

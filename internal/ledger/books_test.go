@@ -134,7 +134,7 @@ func TestAStoreThatIsAwayAnswersErrStateInTime(t *testing.T) {
 	dead.Close()
 	for name, addr := range map[string]string{"a dead port": addr, "a stalled server": stalled.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
-			s, err := ledger.Open(t.Context(), ledger.Options{URL: "redis://" + addr})
+			s, err := ledger.Open(ledger.Options{URL: "redis://" + addr})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -451,7 +451,7 @@ func freePort(tb testing.TB) string {
 func TestACallerThatSleptAfterItsClaimDoesNotWrite(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		asked := 0
-		slept, err := ledger.Open(t.Context(), ledger.Options{URL: r.url, Offset: func() time.Duration {
+		slept, err := ledger.Open(ledger.Options{URL: r.url, Offset: func() time.Duration {
 			asked++
 			return time.Duration(asked-1) * time.Minute // a minute passes between the claim and the script
 		}})

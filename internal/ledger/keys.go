@@ -1,6 +1,9 @@
 package ledger
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Every key that this package writes is named here. Those of a tenant carry the
 // tenant in braces, so that a cluster keeps them in one slot and one script may
@@ -11,7 +14,7 @@ const (
 	// The installation that was given up for the one of the mark; a process that
 	// knew it learns from this that the store is still the same.
 	keyMarkBefore = prefix + "mark-before"
-	keyPause      = prefix + "pause"   // hash: the kill switch for all tenants
+	keyPause      = prefix + "pause"   // hash: the kill switch for all tenants; paused (why), pausedBy
 	keyTenants    = prefix + "tenants" // set: every tenant that was ever written
 	ticketIndex   = prefix + "ticket-index:"
 	globalSwitch  = prefix + "pause-log" // stream: who threw the global switch, and why
@@ -23,56 +26,89 @@ func turnKey(task string) string { return prefix + "turn:" + task }
 // indexKey is where a ticket id leads to its tenant and device.
 func indexKey(ticketID string) string { return ticketIndex + ticketID }
 
-// tenantKey is a key of one tenant.
-func tenantKey(tenantID string, parts ...string) string {
-	return prefix + "{" + tenantID + "}:" + strings.Join(parts, ":")
+// tenantKey is what follows the tenant in a key's name.
+type tenantKey string
+
+// of is the tenant's key of that name; of some names a tenant has many, and parts
+// say which.
+func (k tenantKey) of(tenantID string, parts ...string) string {
+	return strings.Join(append([]string{prefix + "{" + tenantID + "}", string(k)}, parts...), ":")
 }
 
-// scriptKeys are the keys that a script may touch, in the order in which the
-// prelude names them. ticketID may be empty.
-func scriptKeys(tenantID, endpointID, ticketID string) []string {
-	return []string{
-		deviceKey(tenantID, endpointID),
-		metaKey(tenantID),
-		auditKey(tenantID),
-		tenantKey(tenantID, "attempts"),
-		tenantKey(tenantID, "inflight"),
-		tenantKey(tenantID, "tickets", "open"),
-		tenantKey(tenantID, "deleted"),
-		tenantKey(tenantID, "kept"),
-		tenantKey(tenantID, "failures"),
-		tenantKey(tenantID, "decisions"),
-		tenantKey(tenantID, "decided"),
-		tenantKey(tenantID, "records"),
-		tenantKey(tenantID, "tickets"),
-		ticketKey(tenantID, ticketID),
-		leaseKey(tenantID, endpointID),
-		tenantKey(tenantID, "eligible"),
-		tenantKey(tenantID, "eligible-days"),
+// The keys of a tenant. Times are milliseconds since 1970, days are 24 hours of
+// them, by the store's clock; a field that says nothing does not exist.
+const (
+	// Hash, one of a device: state, hostname, deletedAt, restoreBy, cameBackAt,
+	// cameBackBy; ticket, decidedSeq, approval, approvalTill, keep (JSON), keepUntil;
+	// vfails, vfailAt; intentToken, intentOwner, intentApproval, intentAt, settleAfter,
+	// lastToken, lastIntentAt; of each token that it had spent:TOKEN (JSON: outcome,
+	// at, text) and asked:TOKEN.
+	keyDevice tenantKey = "device"
+	// String that runs out, one of a device: whose lease it is.
+	keyLease tenantKey = "lease"
+	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
+	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
+	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.
+	keyTicket tenantKey = "ticket"
+	// Hash: seq (of the last audit entry), distrusted (why); paused (why), pausedBy;
+	// circuit (why it is open), failRow, jumpSeen (day); the ramp's level, clean, top,
+	// lastOk (day), lastBad (day); silentSince, silentUntil.
+	keyMeta tenantKey = "meta"
+	// Stream of the audit entries, their ids their sequence: at, e (JSON).
+	keyAudit tenantKey = "audit"
+	// Hash: how far the trail was exported, seq, and the digest of that entry; and
+	// behind what it begins since it was trimmed, baseSeq and baseDigest.
+	keyChain tenantKey = "chain"
+
+	keyExporter     tenantKey = "exporter"      // string that runs out: whose turn at exporting it is
+	keyAttempts     tenantKey = "attempts"      // sorted set: TOKEN:TIME of each intent, by time
+	keyInflight     tenantKey = "inflight"      // sorted set: devices with an intent, by when it may be settled
+	keyOpen         tenantKey = "tickets:open"  // sorted set: devices with an open ticket, by since when
+	keyDeleted      tenantKey = "deleted"       // sorted set: devices, by when they were found gone
+	keyKept         tenantKey = "kept"          // sorted set: devices that a person keeps, by since when
+	keyFailures     tenantKey = "failures"      // hash: KIND:device, of an outage only KIND: -> JSON
+	keyDecisions    tenantKey = "decisions"     // hash: device -> its latest decision, JSON
+	keyDecided      tenantKey = "decided"       // sorted set: devices, by the time of that
+	keyRecords      tenantKey = "records"       // hash: device -> Central's record before its delete, JSON
+	keyTickets      tenantKey = "tickets"       // sorted set: ticket ids, by when they were opened
+	keyEligible     tenantKey = "eligible"      // sorted set: devices, by when they were last found eligible
+	keyEligibleDays tenantKey = "eligible-days" // hash: day -> how many devices were found eligible
+	keyHost         tenantKey = "host"          // set, one of a short host name: the devices that have it
+	keyParked       tenantKey = "parked"        // string that runs out, one of a digest: a token's contents
+)
+
+// scriptKey is a key that scripts may touch, under the name that they have for it.
+type scriptKey struct{ name, key string }
+
+// scriptKeys are all of them, for one call.
+func scriptKeys(c call) []scriptKey {
+	tenant, endpoint := c.dev.TenantID, c.dev.EndpointID
+	return []scriptKey{
+		{"DEVICE", keyDevice.of(tenant, endpoint)},
+		{"META", keyMeta.of(tenant)},
+		{"AUDIT", keyAudit.of(tenant)},
+		{"ATTEMPTS", keyAttempts.of(tenant)},
+		{"INFLIGHT", keyInflight.of(tenant)},
+		{"OPEN", keyOpen.of(tenant)},
+		{"DELETED", keyDeleted.of(tenant)},
+		{"KEPT", keyKept.of(tenant)},
+		{"FAILURES", keyFailures.of(tenant)},
+		{"DECISIONS", keyDecisions.of(tenant)},
+		{"DECIDED", keyDecided.of(tenant)},
+		{"RECORDS", keyRecords.of(tenant)},
+		{"TICKETS", keyTickets.of(tenant)},
+		{"TICKET", keyTicket.of(tenant, c.ticketID)},
+		{"LEASE", keyLease.of(tenant, endpoint)},
+		{"ELIGIBLE", keyEligible.of(tenant)},
+		{"ELIGIBLE_DAYS", keyEligibleDays.of(tenant)},
 	}
 }
 
-// deviceKey is the hash of a device: its state and what belongs to it.
-func deviceKey(tenantID, endpointID string) string { return tenantKey(tenantID, "device", endpointID) }
-
-// metaKey is the hash of a tenant: sequence, switch, circuit, ramp.
-func metaKey(tenantID string) string { return tenantKey(tenantID, "meta") }
-
-// auditKey is the stream of a tenant's audit entries, its ids their sequence.
-func auditKey(tenantID string) string { return tenantKey(tenantID, "audit") }
-
-// ticketKey is the hash of a ticket.
-func ticketKey(tenantID, ticketID string) string { return tenantKey(tenantID, "ticket", ticketID) }
-
-// leaseKey holds the owner of a device's lease.
-func leaseKey(tenantID, endpointID string) string { return tenantKey(tenantID, "lease", endpointID) }
-
-// hostKey is the set of a tenant's devices of one short host name.
-func hostKey(tenantID, short string) string { return tenantKey(tenantID, "host", short) }
-
-// chainKey is the hash of how far a tenant's audit trail was exported: seq, and
-// the digest of that entry.
-func chainKey(tenantID string) string { return tenantKey(tenantID, "chain") }
-
-// parkKey holds a token's contents that were too large to be sealed.
-func parkKey(tenantID, digest string) string { return tenantKey(tenantID, "parked", digest) }
+// luaKeys names the keys for the scripts.
+func luaKeys() string {
+	var b strings.Builder
+	for i, k := range scriptKeys(call{}) {
+		fmt.Fprintf(&b, "local %s = KEYS[%d]\n", k.name, i+1)
+	}
+	return b.String()
+}

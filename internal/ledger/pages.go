@@ -58,3 +58,54 @@ func unseen(rows []redis.Z, score float64, seen map[any]bool) []redis.Z {
 	}
 	return out
 }
+
+// eachTenant yields what of yields, one tenant after another. After an error,
+// which comes without a value, the sequence ends.
+func eachTenant[T any](ctx context.Context, s *Store, of func(tenant string) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		tenants, err := s.tenantIDs(ctx)
+		if err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		for _, t := range tenants {
+			for x, err := range of(t) {
+				if !yield(x, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// asPage makes of a page of a tenant's sorted set what is to be yielded.
+type asPage[T any] func(ctx context.Context, tenant string, rows []redis.Z) ([]T, error)
+
+// eachRow yields what page makes of one tenant's sorted set, from a time on. After
+// an error, which comes without a value, the sequence ends.
+func eachRow[T any](ctx context.Context, s *Store, tenant string, set tenantKey, since time.Time, page asPage[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for rows, err := range s.pages(ctx, set.of(tenant), since) {
+			var out []T
+			if err == nil {
+				out, err = page(ctx, tenant, rows)
+			}
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, x := range out {
+				if !yield(x, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// each is eachRow of every tenant.
+func each[T any](ctx context.Context, s *Store, set tenantKey, since time.Time, page asPage[T]) iter.Seq2[T, error] {
+	return eachTenant(ctx, s, func(tenant string) iter.Seq2[T, error] { return eachRow(ctx, s, tenant, set, since, page) })
+}

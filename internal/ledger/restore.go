@@ -112,11 +112,11 @@ func (s *Store) replayAll(ctx context.Context, trails []restoring) (entries int,
 // exported, for they came from there.
 func (s *Store) settledDown(ctx context.Context, r restoring) error {
 	pipe := s.rdb.Pipeline()
-	pipe.HSet(ctx, metaKey(r.tenant), "level", 0, "clean", 0)
-	pipe.HDel(ctx, metaKey(r.tenant), "lastOk")
+	pipe.HSet(ctx, keyMeta.of(r.tenant), "level", 0, "clean", 0)
+	pipe.HDel(ctx, keyMeta.of(r.tenant), "lastOk")
 	if len(r.rest) > 0 {
 		last := r.rest[len(r.rest)-1]
-		pipe.HSet(ctx, chainKey(r.tenant), "seq", last.Seq, "digest", last.Digest)
+		pipe.HSet(ctx, keyChain.of(r.tenant), "seq", last.Seq, "digest", last.Digest)
 	}
 	_, err := pipe.Exec(ctx)
 	return away(err)
@@ -164,7 +164,7 @@ func (s *Store) missing(ctx context.Context, tenant string, trail []*auditLine) 
 	for i, l := range trail {
 		switch {
 		case l.Seq == at.seq+1 && l.Prev == at.digest && told > 0:
-			return nil, &BrokenLink{TenantID: tenant, Seq: at.seq + 1, Why: "of the store tells of a restore, and the lines go on otherwise. " +
+			return nil, &BrokenLinkError{TenantID: tenant, Seq: at.seq + 1, Why: "of the store tells of a restore, and the lines go on otherwise. " +
 				"Restore into an empty Redis"}
 		case l.Seq == at.seq+1 && l.Prev == at.digest:
 			return trail[i:], nil
@@ -172,23 +172,42 @@ func (s *Store) missing(ctx context.Context, tenant string, trail []*auditLine) 
 			return trail[i+1:], nil
 		}
 	}
-	return nil, &BrokenLink{TenantID: tenant, Seq: at.seq, Why: "of the store is not in these lines: it has a trail of its own. " +
+	return nil, &BrokenLinkError{TenantID: tenant, Seq: at.seq, Why: "of the store is not in these lines: it has a trail of its own. " +
 		"Stop the service, and restore into an empty Redis"}
 }
 
-// replayed is an entry as far as its effect goes.
-type replayed struct {
-	Action, Outcome, EndpointID, Hostname, TokenID, TicketID, SettleAfter, Settled, Failure           string
-	OpenedBy, TicketSystem, TicketURL, Decision, DecidedBy, Note, Reason, By, CameBack, CircuitOpened string
-	TwoPersons, Global, Eligible, ByDirectory                                                         bool
-	SilentSince, SilentUntil                                                                          string
-	RestoreBy                                                                                         time.Time
-	Keep                                                                                              *policy.KeepUntil
-	Record                                                                                            json.RawMessage
+// effect is an audit entry as far as its effect goes: under the names that the
+// steps gave it when they wrote it, and those that the scripts added.
+type effect struct {
+	Action, Outcome      string
+	EndpointID, Hostname string
+
+	// Of an intent and its end.
+	TokenID, SettleAfter string // how long the intent must be left alone, as a Go duration
+	Settled, Failure     string
+	Record               json.RawMessage
+	RestoreBy            time.Time
+
+	// Of a ticket.
+	TicketID, TicketSystem, TicketURL string
+	OpenedBy, DecidedBy               string
+	Decision, Note                    string
+	TwoPersons                        bool
+	Keep                              *policy.KeepUntil
+
+	// Of a switch.
+	Reason, By string
+	Global     bool
+
+	// What a step found beside what it was for.
+	CameBack                 string
+	ByDirectory, Eligible    bool
+	CircuitOpened            string
+	SilentSince, SilentUntil string // milliseconds
 }
 
 // what names an entry's effect; empty for one that only tells.
-func (e replayed) what() string {
+func (e effect) what() string {
 	switch {
 	case e.Outcome == "intent":
 		return "intent"
@@ -204,14 +223,10 @@ func (e replayed) what() string {
 	return "" // the global switch among them, which lies in a key of its own
 }
 
-// replay lets one entry take effect.
-func (s *Store) replay(ctx context.Context, l *auditLine) error {
-	var e replayed
-	if err := json.Unmarshal(l.entry, &e); err != nil {
-		return l.broken("can't be understood: " + err.Error())
-	}
+// args are what the script is told of it.
+func (e effect) args(l *auditLine) (args, error) {
 	a := args{
-		"entry": string(l.entry), "seq": l.Seq, "at": l.At.UnixMilli(), "what": e.what(), "hostname": e.Hostname, "token": e.TokenID,
+		"seq": l.Seq, "at": l.At.UnixMilli(), "what": e.what(), "hostname": e.Hostname, "token": e.TokenID,
 		"ticket": e.TicketID, "as": e.Settled, "failure": e.Failure, "openedBy": e.OpenedBy, "opener": person(e.OpenedBy),
 		"system": e.TicketSystem, "url": e.TicketURL, "two": "", "decision": e.Decision, "decidedBy": e.DecidedBy, "note": e.Note,
 		"reason": reasonOf(e.Reason), "by": e.By, "cameBack": e.CameBack, "circuit": e.CircuitOpened, "restoreBy": 0, "settle": 0,
@@ -227,23 +242,39 @@ func (s *Store) replay(ctx context.Context, l *auditLine) error {
 	if d, err := time.ParseDuration(e.SettleAfter); err == nil {
 		a["settle"] = d.Milliseconds()
 	}
-	if len(e.Record) > 4 { // more than null
-		a["stored"] = string(e.Record)
-	}
 	if e.Keep != nil {
 		keep, err := json.Marshal(e.Keep)
 		if err != nil {
-			return fmt.Errorf("keep: %w", err)
+			return nil, fmt.Errorf("keep: %w", err)
 		}
 		a["keep"], a["keepUntil"] = string(keep), e.Keep.Until.UnixMilli()
 	}
-	return s.replayed(ctx, l, e, a)
+	return a, nil
 }
 
-// replayed runs the script, and leads the ticket's id to its device again.
-func (s *Store) replayed(ctx context.Context, l *auditLine, e replayed, a args) error {
+// effect reads what effect an entry has.
+func (l *auditLine) effect() (e effect, err error) {
+	if err := json.Unmarshal(l.entry, &e); err != nil {
+		return effect{}, l.broken("can't be understood: " + err.Error())
+	}
+	return e, nil
+}
+
+// replay lets one entry take effect, and leads a ticket's id to its device again.
+func (s *Store) replay(ctx context.Context, l *auditLine) error {
+	e, err := l.effect()
+	if err != nil {
+		return err
+	}
 	dev := action.Ref{TenantID: l.TenantID, EndpointID: e.EndpointID}
-	r, err := s.run(ctx, "replay", dev, e.TicketID, a)
+	c := call{script: "replay", dev: dev, ticketID: e.TicketID, entry: string(l.entry)}
+	if len(e.Record) > 4 { // more than null
+		c.stored = string(e.Record)
+	}
+	if c.args, err = e.args(l); err != nil {
+		return err
+	}
+	r, err := s.run(ctx, c)
 	switch {
 	case err != nil:
 		return err
@@ -272,13 +303,13 @@ func (s *Store) leadTo(ctx context.Context, ticketID string, dev action.Ref, at 
 // globalAgain throws the global switch where it was on last. One that is on stays:
 // whoever threw it on what is left of the store meant it.
 func (s *Store) globalAgain(ctx context.Context, trails []restoring) error {
-	var on replayed
+	var on effect
 	var since time.Time
 	for _, r := range trails {
 		for _, l := range r.whole {
-			var e replayed
-			if err := json.Unmarshal(l.entry, &e); err != nil {
-				return l.broken("can't be understood: " + err.Error())
+			e, err := l.effect()
+			if err != nil {
+				return err
 			}
 			if e.Global && e.Action != "circuit-reset" && !l.At.Before(since) {
 				on, since = e, l.At
@@ -293,59 +324,4 @@ func (s *Store) globalAgain(ctx context.Context, trails []restoring) error {
 	pipe.HSetNX(ctx, keyPause, "pausedBy", on.By)
 	_, err := pipe.Exec(ctx)
 	return away(err)
-}
-
-// tell puts an entry about the store itself into the trails of tenants.
-func (s *Store) tell(ctx context.Context, tenants []string, m action.Mark, what string, more map[string]any) error {
-	for _, t := range tenants {
-		m.Dev = action.Ref{TenantID: t}
-		e, err := entry(m, more)
-		if err != nil {
-			return err
-		}
-		if _, err := s.run(ctx, "switch", m.Dev, "", args{"trust": true, "what": what, "entry": e}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// AcceptRollback begins a new installation: what the store lost is given up, and
-// tokens that were sealed before say nothing any more. It is put on record in
-// every trail, from where their numbers go on. A process that knew the installation
-// before learns that this one follows it.
-func (s *Store) AcceptRollback(ctx context.Context, by string) (string, error) {
-	was, err := s.Mark(ctx)
-	if err != nil {
-		return "", err
-	}
-	tenants, err := s.tenantIDs(ctx)
-	if err != nil {
-		return "", err
-	}
-	// Without a mark nobody trusts what is half accepted.
-	if err := s.rdb.Del(ctx, keyMark).Err(); err != nil {
-		return "", away(err)
-	}
-	id := newMark()
-	err = s.tell(ctx, tenants, action.Mark{Action: actionInit, Outcome: rollbackAccepted, By: by}, "trust", map[string]any{"installation": id})
-	if err != nil {
-		return "", err
-	}
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Set(ctx, keyMark, id, 0)
-		p.Set(ctx, keyMarkBefore, was, 0)
-		return nil
-	})
-	return id, away(err)
-}
-
-// Follows implements action.Ledger.
-func (s *Store) Follows(ctx context.Context, installation, before string) (bool, error) {
-	pipe := s.rdb.Pipeline()
-	mark, was := pipe.Get(ctx, keyMark), pipe.Get(ctx, keyMarkBefore)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return false, away(err)
-	}
-	return mark.Val() == installation && was.Val() == before && before != "", nil
 }

@@ -174,7 +174,7 @@ func TestARestoreRefusesWhatIsNotWhole(t *testing.T) {
 				}
 				before := r.rdb.DBSize(t.Context()).Val()
 				_, err := r.Restore(t.Context(), lines(t, strings.Join(all, "")), "ann", false)
-				if _, ok := errors.AsType[*ledger.BrokenLink](err); !ok {
+				if _, ok := errors.AsType[*ledger.BrokenLinkError](err); !ok {
 					t.Errorf("got %v", err)
 				}
 				if after := r.rdb.DBSize(t.Context()).Val(); after != before {

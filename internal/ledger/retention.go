@@ -61,9 +61,9 @@ func (s *Store) Age(ctx context.Context) error {
 // ageSets ages decisions and the deleted set, a piece at a time.
 func (s *Store) ageSets(ctx context.Context, tenant string) error {
 	for {
-		r, err := s.run(ctx, "age", action.Ref{TenantID: tenant}, "", args{
-			"entry": "", "decisions": s.keep.Decisions.Milliseconds(), "deleted": s.keep.Deleted.Milliseconds(), "piece": agePiece,
-		})
+		r, err := s.run(ctx, call{script: "age", dev: action.Ref{TenantID: tenant}, args: args{
+			"decisions": s.keep.Decisions.Milliseconds(), "deleted": s.keep.Deleted.Milliseconds(), "piece": agePiece,
+		}})
 		if err != nil || r.Gone < agePiece {
 			return err
 		}
@@ -72,22 +72,45 @@ func (s *Store) ageSets(ctx context.Context, tenant string) error {
 
 // ageTrail trims what is old of a tenant's trail.
 func (s *Store) ageTrail(ctx context.Context, tenant string) error {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.clock(ctx)
 	if err != nil {
-		return away(err)
+		return err
 	}
-	return s.trimTrail(ctx, tenant, now.Add(s.offset()).Add(-s.keep.Audit))
+	return s.trimTrail(ctx, tenant, now.Add(-s.keep.Audit))
+}
+
+// trimTrail takes entries away that are older than before and were exported.
+func (s *Store) trimTrail(ctx context.Context, tenant string, before time.Time) error {
+	base, exported, err := s.start(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	to := base
+	for c, err := range s.chain(ctx, tenant, base) {
+		if err != nil {
+			return err
+		}
+		if c.seq > exported.seq || !c.when.Before(before) {
+			break
+		}
+		to = c.place
+	}
+	if to == base {
+		return nil
+	}
+	keys := []string{keyChain.of(tenant), keyAudit.of(tenant)}
+	return away(s.scripts["trim"].Run(ctx, s.rdb, keys, base.seq, to.seq, to.digest).Err())
 }
 
 // ageTickets ages closed tickets. The record goes first: an index that leads
 // nowhere heals by itself, a record that nothing leads to does not.
 func (s *Store) ageTickets(ctx context.Context, tenant string) error {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.clock(ctx)
 	if err != nil {
-		return away(err)
+		return err
 	}
-	before := now.Add(s.offset()).Add(-s.keep.Tickets)
-	for rows, err := range s.pages(ctx, tenantKey(tenant, "tickets"), time.Time{}) {
+	before := now.Add(-s.keep.Tickets)
+	for rows, err := range s.pages(ctx, keyTickets.of(tenant), time.Time{}) {
 		if err != nil {
 			return err
 		}
@@ -112,7 +135,9 @@ func (s *Store) ageTickets(ctx context.Context, tenant string) error {
 
 // forget takes one closed ticket away, unless the device's state still rests on it.
 func (s *Store) forget(ctx context.Context, t action.Ticket) error {
-	r, err := s.run(ctx, "forget", t.Dev(), t.TicketID, args{"entry": "", "ticket": t.TicketID, "age": s.keep.Tickets.Milliseconds()})
+	r, err := s.run(ctx, call{script: "forget", dev: t.Dev(), ticketID: t.TicketID, args: args{
+		"ticket": t.TicketID, "age": s.keep.Tickets.Milliseconds(),
+	}})
 	if err != nil || r.Gone == 0 {
 		return err
 	}

@@ -79,7 +79,7 @@ func realRedis(tb testing.TB, more ...string) string {
 // open opens a store.
 func open(tb testing.TB, url string, offset *atomic.Int64) *rig {
 	tb.Helper()
-	s, err := ledger.Open(tb.Context(), ledger.Options{URL: url, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
+	s, err := ledger.Open(ledger.Options{URL: url, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
 	if err != nil {
 		tb.Fatal(err)
 	}

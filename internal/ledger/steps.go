@@ -27,7 +27,7 @@ func (s *Store) Standing(ctx context.Context, dev action.Ref, tokenID string) (a
 // record is as it stands under the lease.
 func (s *Store) Lease(ctx context.Context, dev action.Ref, owner string, ttl time.Duration, tokenID string) (action.Standing, bool, error) {
 	pipe := s.rdb.Pipeline()
-	took := pipe.SetNX(ctx, leaseKey(dev.TenantID, dev.EndpointID), owner, ttl)
+	took := pipe.SetNX(ctx, keyLease.of(dev.TenantID, dev.EndpointID), owner, ttl)
 	r := asking(ctx, pipe, dev)
 	_, _ = pipe.Exec(ctx) // each command's own error says more
 	if err := took.Err(); err != nil {
@@ -52,11 +52,11 @@ type reading struct {
 func asking(ctx context.Context, pipe redis.Pipeliner, dev action.Ref) reading {
 	return reading{
 		clock:  pipe.Time(ctx),
-		device: pipe.HGetAll(ctx, deviceKey(dev.TenantID, dev.EndpointID)),
-		meta:   pipe.HGetAll(ctx, metaKey(dev.TenantID)),
+		device: pipe.HGetAll(ctx, keyDevice.of(dev.TenantID, dev.EndpointID)),
+		meta:   pipe.HGetAll(ctx, keyMeta.of(dev.TenantID)),
 		pause:  pipe.HGet(ctx, keyPause, "paused"),
 		mark:   pipe.Get(ctx, keyMark),
-		lease:  pipe.Exists(ctx, leaseKey(dev.TenantID, dev.EndpointID)),
+		lease:  pipe.Exists(ctx, keyLease.of(dev.TenantID, dev.EndpointID)),
 	}
 }
 
@@ -178,11 +178,11 @@ func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error)
 	if err != nil {
 		return action.Receipt{}, err
 	}
-	r, err := s.run(ctx, "note", n.Dev, "", args{
-		"entry": e, "hostname": n.Hostname, "verified": n.Verified, "failed": failed(n.VerifyFailed),
-		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "stored": string(n.Decision), "cameBack": n.CameBack, "why": n.Why, "byDirectory": n.ByDirectory,
+	r, err := s.run(ctx, call{script: "note", dev: n.Dev, entry: e, stored: string(n.Decision), args: args{
+		"hostname": n.Hostname, "verified": n.Verified, "failed": failed(n.VerifyFailed),
+		"count": n.CountFailure, "apart": n.Apart.Milliseconds(), "cameBack": n.CameBack, "why": n.Why, "byDirectory": n.ByDirectory,
 		"eligible": n.Eligible, "live": n.Mode == action.LiveMode, "fleet": string(n.Fleet), "within": n.Within.Milliseconds(),
-	})
+	}})
 	if err != nil {
 		return action.Receipt{}, err
 	}
@@ -191,13 +191,13 @@ func (s *Store) Note(ctx context.Context, n action.Note) (action.Receipt, error)
 
 // Release implements action.Deletes.
 func (s *Store) Release(ctx context.Context, dev action.Ref, owner string) error {
-	return away(s.scripts["release"].Run(ctx, s.rdb, []string{leaseKey(dev.TenantID, dev.EndpointID)}, owner).Err())
+	return away(s.scripts["release"].Run(ctx, s.rdb, []string{keyLease.of(dev.TenantID, dev.EndpointID)}, owner).Err())
 }
 
 // Paused implements action.Deletes.
 func (s *Store) Paused(ctx context.Context, tenantID string) (string, error) {
 	pipe := s.rdb.Pipeline()
-	global, tenant := pipe.HGet(ctx, keyPause, "paused"), pipe.HGet(ctx, metaKey(tenantID), "paused")
+	global, tenant := pipe.HGet(ctx, keyPause, "paused"), pipe.HGet(ctx, keyMeta.of(tenantID), "paused")
 	_, _ = pipe.Exec(ctx) // each command's own error says more
 	paused := ""
 	for _, c := range []*redis.StringCmd{tenant, global} {
@@ -229,12 +229,11 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 		return action.Begun{}, err
 	}
 	l := in.Limits
-	r, err := s.run(ctx, "begin", in.Dev, in.TicketID, args{
-		"entry": e, "hostname": in.Hostname, "owner": in.Owner, "token": in.TokenID, "approval": in.ApprovalID,
+	r, err := s.run(ctx, call{script: "begin", dev: in.Dev, ticketID: in.TicketID, entry: e, stored: string(in.Record), args: args{
+		"hostname": in.Hostname, "owner": in.Owner, "token": in.TokenID, "approval": in.ApprovalID,
 		"ticket": in.TicketID, "seq": in.Seq, "perDay": l.PerDay, "cleanDays": l.CleanDays, "percent": l.PercentPerDay,
 		"spacing": l.Spacing.Milliseconds(), "population": in.Population, "settle": in.Settle.Milliseconds(),
-		"stored": string(in.Record),
-	})
+	}})
 	if err != nil {
 		return action.Begun{}, err
 	}
@@ -297,10 +296,10 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 	if err != nil {
 		return action.Receipt{}, err
 	}
-	r, err := s.run(ctx, "settle", x.Dev, x.TicketID, args{
-		"entry": e, "hostname": x.Hostname, "token": x.TokenID, "owner": x.Owner, "as": string(x.As), "failed": failed(t),
+	r, err := s.run(ctx, call{script: "settle", dev: x.Dev, ticketID: x.TicketID, entry: e, args: args{
+		"hostname": x.Hostname, "token": x.TokenID, "owner": x.Owner, "as": string(x.As), "failed": failed(t),
 		"ticket": x.TicketID, "text": t.Text, "restoreBy": restoreBy,
-	})
+	}})
 	if err != nil {
 		return action.Receipt{}, err
 	}
@@ -309,13 +308,13 @@ func (s *Store) Settle(ctx context.Context, x action.Settlement) (action.Receipt
 
 // Unsettled implements action.Deletes.
 func (s *Store) Unsettled(ctx context.Context) ([]action.Ref, error) {
-	tenants, err := s.rdb.SMembers(ctx, keyTenants).Result()
+	tenants, err := s.tenantIDs(ctx)
 	if err != nil {
-		return nil, away(err)
+		return nil, err
 	}
 	var out []action.Ref
 	for _, t := range tenants {
-		ids, err := s.rdb.ZRange(ctx, tenantKey(t, "inflight"), 0, -1).Result()
+		ids, err := s.rdb.ZRange(ctx, keyInflight.of(t), 0, -1).Result()
 		if err != nil {
 			return nil, away(err)
 		}
@@ -332,11 +331,16 @@ func (s *Store) Turn(ctx context.Context, task string, ttl time.Duration) (bool,
 	return took, away(err)
 }
 
+// Rest implements action.Ledger.
+func (s *Store) Rest(ctx context.Context, task string, ttl time.Duration) error {
+	return away(s.rdb.Set(ctx, turnKey(task), "1", ttl).Err())
+}
+
 // Distrust implements action.Ledger. The store may have forgotten that there is such
 // a tenant, and whoever says what holds must come by it.
 func (s *Store) Distrust(ctx context.Context, tenantID, why string) error {
 	pipe := s.rdb.Pipeline()
-	pipe.HSetNX(ctx, metaKey(tenantID), "distrusted", why)
+	pipe.HSetNX(ctx, keyMeta.of(tenantID), "distrusted", why)
 	pipe.SAdd(ctx, keyTenants, tenantID)
 	_, err := pipe.Exec(ctx)
 	return away(err)
@@ -344,12 +348,12 @@ func (s *Store) Distrust(ctx context.Context, tenantID, why string) error {
 
 // Park implements action.Ledger.
 func (s *Store) Park(ctx context.Context, tenantID, digest string, b []byte, ttl time.Duration) error {
-	return away(s.rdb.Set(ctx, parkKey(tenantID, digest), b, ttl).Err())
+	return away(s.rdb.Set(ctx, keyParked.of(tenantID, digest), b, ttl).Err())
 }
 
 // Unpark implements action.Ledger.
 func (s *Store) Unpark(ctx context.Context, tenantID, digest string) ([]byte, bool, error) {
-	b, err := s.rdb.Get(ctx, parkKey(tenantID, digest)).Bytes()
+	b, err := s.rdb.Get(ctx, keyParked.of(tenantID, digest)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, false, nil
 	}

@@ -11,11 +11,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/action"
@@ -51,7 +52,7 @@ type Store struct {
 
 // Open connects to Redis. It does not wait for it: a store that is away answers
 // ErrState until it is back.
-func Open(_ context.Context, o Options) (*Store, error) {
+func Open(o Options) (*Store, error) {
 	opt, err := redis.ParseURL(o.URL)
 	if err != nil {
 		return nil, errors.New("redis URL: must be redis://, rediss:// or unix://")
@@ -71,7 +72,8 @@ func Open(_ context.Context, o Options) (*Store, error) {
 	return s, s.load()
 }
 
-// load builds the scripts: the table of arrows, the prelude, the script.
+// load builds the scripts: the table of arrows, the names of the keys, the prelude,
+// the script.
 func (s *Store) load() error {
 	s.scripts = map[string]*redis.Script{}
 	prelude, err := sources.ReadFile("lua/prelude.lua")
@@ -83,7 +85,7 @@ func (s *Store) load() error {
 		if err != nil {
 			return err
 		}
-		s.scripts[name] = redis.NewScript(luaTable() + string(prelude) + string(src))
+		s.scripts[name] = redis.NewScript(luaTable() + luaKeys() + string(prelude) + string(src))
 	}
 	for _, name := range []string{"release", "retake", "exported", "trim"} { // of few keys, without the prelude
 		src, err := sources.ReadFile("lua/" + name + ".lua")
@@ -134,79 +136,101 @@ type reply struct {
 	paused       string // why the global switch is on; empty = it is not
 }
 
-// args are a script's argument.
+// args are what a script is told, by name.
 type args map[string]any
 
-// run runs a script for a device and adds what all of them need. The mark, and
-// the index of host names, lie beside it and go along in the same round trip. A
-// pipeline has no fall-back for a script that Redis has forgotten, so that is
-// here: such a script did not run.
-func (s *Store) run(ctx context.Context, name string, dev action.Ref, ticketID string, a args) (reply, error) {
-	if err := s.enrol(ctx, dev.TenantID); err != nil {
+// call is one run of a script. What is only stored goes beside the JSON of the
+// arguments: it would be decoded for nothing.
+type call struct {
+	script   string
+	dev      action.Ref
+	ticketID string // empty = no ticket's
+	entry    string // of the audit trail, JSON
+	stored   string // one more text
+	args     args
+}
+
+// argv is the call as the prelude takes it apart, with what all scripts need.
+func (s *Store) argv(c call) ([]any, error) {
+	all := args{"offset": s.offset().Milliseconds(), "endpoint": c.dev.EndpointID}
+	maps.Copy(all, c.args)
+	b, err := json.Marshal(all)
+	if err != nil {
+		return nil, fmt.Errorf("script %s: %w", c.script, err)
+	}
+	return []any{string(b), c.entry, c.stored}, nil
+}
+
+// run runs a script for a device. The mark, and the index of host names, lie
+// beside it and go along in the same round trip. A pipeline has no fall-back for a
+// script that Redis has forgotten, so that is here: such a script did not run.
+func (s *Store) run(ctx context.Context, c call) (reply, error) {
+	if err := s.enrol(ctx, c.dev.TenantID); err != nil {
 		return reply{}, err
 	}
-	a["offset"], a["endpoint"] = s.offset().Milliseconds(), dev.EndpointID
-	// What is only stored goes beside the JSON: it would be decoded for nothing.
-	texts := []any{a["entry"], ""}
-	if a["stored"] != nil {
-		texts[1] = a["stored"]
-	}
-	delete(a, "entry")
-	delete(a, "stored")
-	b, err := json.Marshal(a)
+	argv, err := s.argv(c)
 	if err != nil {
-		return reply{}, fmt.Errorf("script %s: %w", name, err)
+		return reply{}, err
 	}
-	argv := append([]any{string(b)}, texts...)
-	keys := scriptKeys(dev.TenantID, dev.EndpointID, ticketID)
-	host, _ := a["hostname"].(string)
-	r, err := s.exec(ctx, s.scripts[name], keys, argv, dev, host)
+	r, err := s.exec(ctx, c, argv)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err := s.scripts[name].Load(ctx, s.rdb).Err(); err != nil {
+		if err := s.scripts[c.script].Load(ctx, s.rdb).Err(); err != nil {
 			return reply{}, away(err)
 		}
-		r, err = s.exec(ctx, s.scripts[name], keys, argv, dev, host)
+		r, err = s.exec(ctx, c, argv)
 	}
 	if err != nil {
-		return reply{}, away(fmt.Errorf("script %s: %w", name, err))
+		return reply{}, away(fmt.Errorf("script %s: %w", c.script, err))
 	}
 	if r.Untrusted {
 		return reply{}, fmt.Errorf("%w: %w", action.ErrState, action.ErrUntrusted)
 	}
-	if r.Seq != 1 {
-		return r, nil
+	if r.Seq == 1 {
+		if err := s.begun(ctx, c, r); err != nil {
+			return reply{}, err
+		}
 	}
+	return r, nil
+}
+
+// begun sees to a trail that begins with this call.
+func (s *Store) begun(ctx context.Context, c call, r reply) error {
 	// A trail that begins: the store is new, or was flushed or set back since the
 	// tenant was enrolled, and has forgotten it; whoever goes through all tenants
 	// would pass it over.
-	s.tenants.Delete(dev.TenantID)
-	if err := s.enrol(ctx, dev.TenantID); err != nil {
-		return reply{}, err
+	s.tenants.Delete(c.dev.TenantID)
+	if err := s.enrol(ctx, c.dev.TenantID); err != nil {
+		return err
 	}
-	if r.paused == "" || name == "replay" { // where the trail tells what it told before
-		return r, nil
+	if r.paused == "" || c.script == "replay" { // where the trail tells what it told before
+		return nil
 	}
 	// Nothing that is exported tells of a global switch that was thrown before there
 	// was a trail to tell it in.
-	return r, s.tell(ctx, []string{dev.TenantID}, action.Mark{Action: "pause", Outcome: "holds", By: "rollcall"}, "",
+	return s.tell(ctx, []string{c.dev.TenantID}, action.Mark{Action: "pause", Outcome: "holds", By: "rollcall"}, "",
 		map[string]any{"reason": r.paused, "global": true})
 }
 
 // exec is the round trip of run.
-func (s *Store) exec(ctx context.Context, script *redis.Script, keys []string, argv []any, dev action.Ref, host string) (reply, error) {
+func (s *Store) exec(ctx context.Context, c call, argv []any) (reply, error) {
 	pipe := s.rdb.Pipeline()
-	ran := pipe.EvalSha(ctx, script.Hash(), keys, argv...)
+	var keys []string
+	for _, k := range scriptKeys(c) {
+		keys = append(keys, k.key)
+	}
+	ran := pipe.EvalSha(ctx, s.scripts[c.script].Hash(), keys, argv...)
 	id, pause := pipe.Get(ctx, keyMark), pipe.HGet(ctx, keyPause, "paused")
+	host, _ := c.args["hostname"].(string)
 	if short := shortName(host); short != "" {
-		pipe.SAdd(ctx, hostKey(dev.TenantID, short), dev.EndpointID)
+		pipe.SAdd(ctx, keyHost.of(c.dev.TenantID, short), c.dev.EndpointID)
 	}
 	_, _ = pipe.Exec(ctx) // each command's own error says more
 	raw, err := ran.Text()
 	if err != nil {
 		return reply{}, err
 	}
-	for _, c := range []*redis.StringCmd{id, pause} {
-		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+	for _, beside := range []*redis.StringCmd{id, pause} {
+		if err := beside.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return reply{}, err
 		}
 	}
@@ -235,29 +259,6 @@ func (s *Store) enrol(ctx context.Context, tenantID string) error {
 	return nil
 }
 
-// Mark is the installation id; empty when the store has none.
-func (s *Store) Mark(ctx context.Context) (string, error) {
-	id, err := s.rdb.Get(ctx, keyMark).Result()
-	if errors.Is(err, redis.Nil) {
-		return "", nil
-	}
-	return id, away(err)
-}
-
-// InitMark marks the store as rollcall's. A store that is marked keeps its id.
-func (s *Store) InitMark(ctx context.Context) (id string, existed bool, err error) {
-	id = newMark()
-	ok, err := s.rdb.SetNX(ctx, keyMark, id, 0).Result()
-	if err != nil || ok {
-		return id, false, away(err)
-	}
-	id, err = s.Mark(ctx)
-	return id, true, err
-}
-
-// newMark is a new installation's id.
-func newMark() string { return uuid.NewString() }
-
 // Weak lists the settings under which Redis may lose an acknowledged write or
 // evict a key, each with what it should be. A setting that can't be read is weak.
 func (s *Store) Weak(ctx context.Context) ([]string, error) {
@@ -277,13 +278,31 @@ func (s *Store) Weak(ctx context.Context) ([]string, error) {
 	return weak, nil
 }
 
+// clock is the time by which everything is stored and compared.
+func (s *Store) clock(ctx context.Context) (time.Time, error) {
+	now, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, away(err)
+	}
+	return now.Add(s.offset()), nil
+}
+
 // at is a time kept in milliseconds; none is the zero time.
 func at(ms string) time.Time {
-	var n int64
-	if _, err := fmt.Sscan(ms, &n); err != nil || n == 0 {
+	n, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil || n == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(n).UTC()
+}
+
+// texts are the fields that an HMGET asked for; one that does not exist is empty.
+func texts(c *redis.SliceCmd) []string {
+	out := make([]string, len(c.Args())-2) // but the command and the key
+	for i, v := range c.Val() {
+		out[i], _ = v.(string)
+	}
+	return out
 }
 
 // entry is the audit entry of a step.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 
 	"github.com/redis/go-redis/v9"
 
@@ -52,7 +51,8 @@ func (s *Store) throw(ctx context.Context, what string, w action.Switch) (action
 		if err != nil {
 			return action.SwitchState{}, err
 		}
-		if _, err := s.run(ctx, "switch", action.Ref{TenantID: t}, "", args{"trust": true, "what": scope, "entry": e, "reason": w.Reason, "by": w.By}); err != nil {
+		c := call{script: "switch", dev: action.Ref{TenantID: t}, entry: e, args: args{"trust": true, "what": scope, "reason": w.Reason, "by": w.By}}
+		if _, err := s.run(ctx, c); err != nil {
 			return action.SwitchState{}, err
 		}
 	}
@@ -82,7 +82,7 @@ func (s *Store) switchState(ctx context.Context, tenantID string) (action.Switch
 	out := action.SwitchState{TenantID: tenantID}
 	key := keyPause
 	if tenantID != "" {
-		key = metaKey(tenantID)
+		key = keyMeta.of(tenantID)
 	}
 	v, err := s.rdb.HMGet(ctx, key, "paused", "pausedBy", "circuit").Result()
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Store) switchState(ctx context.Context, tenantID string) (action.Switch
 	out.By, _ = v[1].(string)
 	out.Paused, out.CircuitOpen = v[0] != nil, v[2] != nil
 	paused, err := s.Paused(ctx, tenantID)
-	if err != nil && !errors.Is(err, action.ErrNotFound) {
+	if err != nil {
 		return out, err
 	}
 	if paused != "" {

@@ -70,23 +70,6 @@ func Table() []Arrow {
 	return t
 }
 
-// Drawn is the table of states as the documentation shows it, in Markdown: a row
-// for each state, with what can happen to a device in it, and where that leads.
-func Drawn() string {
-	var b strings.Builder
-	b.WriteString("| state | what can happen, and the state after it |\n|---|---|\n")
-	for _, s := range States() {
-		var out []string
-		for _, a := range Table() {
-			if a.From == s {
-				out = append(out, a.By+" → "+a.To)
-			}
-		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", s, strings.Join(out, ", "))
-	}
-	return b.String()
-}
-
 // States lists every state.
 func States() []string {
 	return []string{

@@ -35,11 +35,11 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	if o.TwoPersons {
 		two = "1"
 	}
-	r, err := s.run(ctx, "open", o.Dev, o.TicketID, args{
-		"entry": e, "hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
-		"system": o.TicketSystem, "url": o.TicketURL, "two": two, "stored": string(o.Claims),
+	r, err := s.run(ctx, call{script: "open", dev: o.Dev, ticketID: o.TicketID, entry: e, stored: string(o.Claims), args: args{
+		"hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
+		"system": o.TicketSystem, "url": o.TicketURL, "two": two,
 		"claimed": claimed.UnixMilli(), "fresh": claimFresh.Milliseconds(),
-	})
+	}})
 	switch {
 	case err != nil:
 		return action.TicketStep{}, err
@@ -61,11 +61,10 @@ var errStale = errors.New("the claim of the ticket id has run out")
 // claim leads a ticket id to a device and says since when. It is not free while
 // it leads to another device that has a ticket of that id, or is about to.
 func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (time.Time, bool, error) {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.clock(ctx)
 	if err != nil {
-		return time.Time{}, false, away(err)
+		return time.Time{}, false, err
 	}
-	now = now.Add(s.offset())
 	mine := dev.TenantID + "|" + dev.EndpointID + "|"
 	want := mine + strconv.FormatInt(now.UnixMilli(), 10)
 	has, err := s.rdb.SetArgs(ctx, indexKey(ticketID), want, redis.SetArgs{Mode: "NX", Get: true}).Result()
@@ -135,7 +134,7 @@ func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.Ticke
 		return action.TicketStep{}, err
 	}
 	a := args{
-		"entry": e, "hostname": c.Hostname, "ticket": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy,
+		"hostname": c.Hostname, "ticket": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy,
 		"decider": person(c.DecidedBy), "note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
 		"approvalTTL": c.ApprovalTTL.Milliseconds(), "keep": "", "keepUntil": 0,
 	}
@@ -146,7 +145,7 @@ func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.Ticke
 		}
 		a["keep"], a["keepUntil"] = string(keep), c.Keep.Until.UnixMilli()
 	}
-	r, err := s.run(ctx, "close", c.Dev, c.TicketID, a)
+	r, err := s.run(ctx, call{script: "close", dev: c.Dev, ticketID: c.TicketID, entry: e, args: a})
 	if err != nil {
 		return action.TicketStep{}, err
 	}
@@ -183,7 +182,7 @@ func (s *Store) Ticket(ctx context.Context, ticketID string) (action.Ticket, err
 
 // ticket reads a tenant's record of a ticket.
 func (s *Store) ticket(ctx context.Context, tenantID, ticketID string) (action.Ticket, error) {
-	h, err := s.rdb.HGetAll(ctx, ticketKey(tenantID, ticketID)).Result()
+	h, err := s.rdb.HGetAll(ctx, keyTicket.of(tenantID, ticketID)).Result()
 	if err != nil {
 		return action.Ticket{}, away(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/redis/go-redis/v9"
 )
 
 // What an operator's word on the store itself looks like in the trail: behind it
@@ -24,8 +26,8 @@ const (
 	restored         = "restored"
 )
 
-// BrokenLink is the first entry of a trail that does not follow the one before.
-type BrokenLink struct {
+// BrokenLinkError is the first entry of a trail that does not follow the one before.
+type BrokenLinkError struct {
 	TenantID string
 	Seq      int64
 	Where    string // file and line; empty for the store
@@ -33,7 +35,7 @@ type BrokenLink struct {
 }
 
 // Error says where, and what is wrong.
-func (b *BrokenLink) Error() string {
+func (b *BrokenLinkError) Error() string {
 	s := fmt.Sprintf("tenant %s: audit entry %d %s", b.TenantID, b.Seq, b.Why)
 	if b.Where != "" {
 		s = b.Where + ": " + s
@@ -75,7 +77,7 @@ const maxAuditLine = 4 << 20
 const lineBegins = `{"seq":`
 
 // Read adds the lines of r; name is what faults are told by. It returns
-// *[BrokenLink] for a line whose digest is not its own.
+// *[BrokenLinkError] for a line whose digest is not its own.
 func (a *AuditLines) Read(name string, r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxAuditLine)
@@ -165,7 +167,7 @@ type AuditReport struct {
 	GivenUp []string
 }
 
-// Check follows every tenant's chain. It returns the first fault as *[BrokenLink].
+// Check follows every tenant's chain. It returns the first fault as *[BrokenLinkError].
 func (a *AuditLines) Check() (AuditReport, error) {
 	r := AuditReport{Tenants: len(a.trails)}
 	for _, t := range slices.Sorted(maps.Keys(a.trails)) {
@@ -260,5 +262,66 @@ func (l *auditLine) walk() (out []*auditLine, givenUp []string, err error) {
 
 // broken is the fault of a line.
 func (l *auditLine) broken(why string) error {
-	return &BrokenLink{TenantID: l.TenantID, Seq: l.Seq, Where: l.where, Why: why}
+	return &BrokenLinkError{TenantID: l.TenantID, Seq: l.Seq, Where: l.where, Why: why}
+}
+
+// VerifyAudit walks the trail of every tenant as the store has it: no entry is
+// missing, the digest that was kept when it was exported is the one that comes
+// out, and the last entry bears the last number. It returns the first fault as
+// *[BrokenLinkError].
+func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
+	mark, err := s.Mark(ctx)
+	if err == nil && mark == "" {
+		err = errors.New("the store can't be trusted: " + noMark) // a trail that was lost whole has no broken link
+	}
+	if err != nil {
+		return AuditReport{}, err
+	}
+	ids, err := s.tenantIDs(ctx)
+	if err != nil {
+		return AuditReport{}, err
+	}
+	r := AuditReport{Tenants: len(ids)}
+	for _, t := range ids {
+		n, err := s.verifyTrail(ctx, t)
+		if err != nil {
+			return AuditReport{}, err
+		}
+		r.Entries += n
+	}
+	return r, nil
+}
+
+// verifyTrail walks one tenant's trail. The last number is read first: entries
+// may be added meanwhile.
+func (s *Store) verifyTrail(ctx context.Context, tenant string) (int, error) {
+	last, err := s.rdb.HGet(ctx, keyMeta.of(tenant), "seq").Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, away(err)
+	}
+	base, exported, err := s.start(ctx, tenant)
+	if err != nil {
+		return 0, err
+	}
+	broken := func(seq int64, why string) error { return &BrokenLinkError{TenantID: tenant, Seq: seq, Why: why} }
+	at, n := base, 0
+	for c, err := range s.chain(ctx, tenant, base) {
+		if gap, ok := errors.AsType[*gapError](err); ok {
+			return 0, broken(gap.after+1, fmt.Sprintf("is missing: after %d comes %d", gap.after, gap.next))
+		}
+		if err != nil {
+			return 0, err
+		}
+		if c.seq == exported.seq && c.digest != exported.digest {
+			return 0, broken(c.seq, "or one before it is not what was exported")
+		}
+		at, n = c.place, n+1
+	}
+	switch {
+	case at.seq < exported.seq:
+		return 0, broken(at.seq+1, fmt.Sprintf("is missing: the trail was exported as far as %d", exported.seq))
+	case at.seq < last:
+		return 0, broken(at.seq+1, fmt.Sprintf("is missing: the last number given is %d", last))
+	}
+	return n, nil
 }

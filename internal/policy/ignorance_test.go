@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -8,106 +9,72 @@ import (
 	"pgregory.net/rapid"
 )
 
-// spot draws one thing that may be other than in eligible facts.
-type spot struct {
-	name string
-	set  func(t *rapid.T, f *Facts, p *Params)
+// mixture draws facts in which up to four rows are at work together, under a
+// policy that lets no unknown owner or domain through.
+func mixture(t *rapid.T, rows []row) (Facts, Params) {
+	f, p := eligible(), policyOfTests()
+	for range rapid.IntRange(0, 4).Draw(t, "rows") {
+		attempt(rapid.SampledFrom(rows).Draw(t, "row"), &f, &p)
+	}
+	p.Manual.UnknownOwner, p.Manual.UnknownDomain = true, true
+	f.Approval = nil
+	return f, p
 }
 
-// field draws one field: absent, unreadable, or one of the values.
-func field[T any](t *rapid.T, values ...T) Field[T] {
-	i := rapid.IntRange(-2, len(values)-1).Draw(t, "value")
-	switch i {
-	case -2:
-		return Field[T]{}
-	case -1:
-		return Garbled[T]()
-	}
-	return Is(values[i])
+// attempt makes a row's change as far as it goes: one that was made for eligible
+// facts may find nothing to change in what another left.
+func attempt(r row, f *Facts, p *Params) {
+	defer func() { _ = recover() }()
+	r.change(f, p)
 }
 
-// times are instants around every limit that the policy of the tests has.
-func times(t *rapid.T) Field[time.Time] {
-	var at []time.Time
-	for _, days := range []float64{-1, 0, 1, 14, 29, 30, 31, 60, 89, 90, 91, 141, 900} {
-		at = append(at, ago(days), ago(days).Add(time.Second), ago(days).Add(-2*time.Minute))
-	}
-	return field(t, at...)
+// allowed are the facts of a live record that may be left out without a person's
+// look, though they could have spoken against a delete: those that pass, the
+// platform, which the OS name tells, and the time of registration, which Central
+// gives without promising it.
+func allowed() []string {
+	return []string{"HealthOverall", "HealthThreats", "Isolated", "Online", "Cloned", "Platform", "RegisteredAt"}
 }
 
-// spots are the fields of both records and of the directory, and the standing.
-func spots() []spot {
-	hosts := []string{"WS-FIN-0427", "ws-fin-0427.corp.example.test", "WS-FIN-0427.lab.example.test", "LAB-1", "EXEC-1", cut15, long}
-	systems := []string{"Windows 11 Pro", "Windows 10 Pro", "Windows Server 2022", "Ubuntu", "macOS", "Windows Cluster"}
-	logins := []string{`CORPEX\j.doe`, `LAB\j.doe`, `CORPEX\ceo`, "cfo@corp.example.test", `WS-FIN-0427\admin`, "root"}
-	flags, words := []bool{true, false}, []string{"good", "bad", "odd"}
-	out := []spot{
-		{"event observed", func(t *rapid.T, f *Facts, _ *Params) { f.Event.ObservedAt = times(t) }},
-		{"directory host", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Directory.Hostname = field(t, hosts...) }},
-		{"directory domain", func(t *rapid.T, f *Facts, _ *Params) {
-			f.Event.Directory.Domain = field(t, "corp.example.test", "CORPEX", "LAB", "OTHER")
-		}},
-		{"directory OS", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Directory.OperatingSystem = field(t, systems...) }},
-		{"directory build", func(t *rapid.T, f *Facts, _ *Params) {
-			f.Event.Directory.OperatingSystemBuildNumber = field(t, 22631, 19045)
-		}},
-		{"directory enabled", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Directory.Enabled = field(t, flags...) }},
-		{"directory disabled", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Directory.DisabledAt = times(t) }},
-		{"owner", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Owner.Login = field(t, logins...) }},
-		{"live host", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Hostname = field(t, hosts...) }},
-		{"live seen", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.LastSeenAt = times(t) }},
-		{"event seen", func(t *rapid.T, f *Facts, _ *Params) { f.Event.Central.LastSeenAt = times(t) }},
-		{"both seen", func(t *rapid.T, f *Facts, _ *Params) {
-			f.Live.Device.LastSeenAt = times(t)
-			f.Event.Central.LastSeenAt = f.Live.Device.LastSeenAt
-		}},
-		{"live registered", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.RegisteredAt = times(t) }},
-		{"live OS", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.OSName = field(t, systems...) }},
-		{"live login", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.ViaLogin = field(t, logins...) }},
-		{"live build", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Build = field(t, 22631, 19045, 26100) }},
-		{"live type", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Type = field(t, "computer", "server", "mobile") }},
-		{"live server", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.IsServer = field(t, flags...) }},
-		{"live platform", func(t *rapid.T, f *Facts, _ *Params) {
-			f.Live.Device.Platform = field(t, "windows", "linux", "macos", "bsd")
-		}},
-		{"live online", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Online = field(t, flags...) }},
-		{"live isolation", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Isolated = field(t, flags...) }},
-		{"live health", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.HealthOverall = field(t, words...) }},
-		{"live cloned", func(t *rapid.T, f *Facts, _ *Params) { f.Live.Device.Cloned = field(t, flags...) }},
-		{"servers pass", func(t *rapid.T, _ *Facts, p *Params) { p.Manual.Servers = rapid.Bool().Draw(t, "servers") }},
-		{"macs and linux pass", func(t *rapid.T, _ *Facts, p *Params) {
-			p.Manual.MacOS, p.Manual.Linux = rapid.Bool().Draw(t, "macs"), rapid.Bool().Draw(t, "linux")
-		}},
+// without returns the record without one of its fields. Groups that are not
+// given are not whole.
+func without(d Device, field string) Device {
+	v := reflect.ValueOf(&d).Elem()
+	v.FieldByName(field).SetZero()
+	if field == "Groups" {
+		d.GroupsWhole = false
 	}
-	for _, r := range recorded() { // and each case that has a name
-		if r.change != nil {
-			out = append(out, spot{r.file, func(_ *rapid.T, f *Facts, p *Params) { r.change(f, p) }})
+	return d
+}
+
+// namesOf lists the fields of a struct that are facts: each can be given,
+// unreadable or absent.
+func namesOf(v any) []string {
+	var out []string
+	for typ, i := reflect.TypeOf(v), 0; i < typ.NumField(); i++ {
+		if field := typ.Field(i).Type; field.Kind() == reflect.Struct && field.NumField() == 2 && field.Field(1).Type == reflect.TypeFor[State]() {
+			out = append(out, typ.Field(i).Name)
 		}
 	}
 	return out
 }
 
-// draw draws facts that differ from eligible ones in up to four spots.
-func draw(t *rapid.T) (Facts, Params) {
-	f, p := eligible(), policyOfTests()
-	all := spots()
-	for range rapid.IntRange(0, 4).Draw(t, "spots") {
-		s := rapid.SampledFrom(all).Draw(t, "spot")
-		t.Log(s.name)
-		s.set(t, &f, &p)
-	}
-	return f, p
+// garble makes one fact of the struct that p points to unreadable.
+func garble(p any, field string) {
+	v := reflect.ValueOf(p).Elem().FieldByName(field)
+	v.SetZero()
+	v.FieldByName("State").Set(reflect.ValueOf(Unreadable))
 }
 
-// loss takes a fact away, or makes it unreadable.
-type loss struct {
+// less is one way to know less of a device, with its name.
+type less struct {
 	name string
-	lose func(f *Facts)
+	take func(f *Facts)
 }
 
 // lost makes the two losses of one field.
-func lost[T any](name string, of func(f *Facts) *Field[T]) []loss {
-	return []loss{
+func lost[T any](name string, of func(f *Facts) *Field[T]) []less {
+	return []less{
 		{name + " is gone", func(f *Facts) { *of(f) = Field[T]{} }},
 		{name + " can't be read", func(f *Facts) { *of(f) = Garbled[T]() }},
 	}
@@ -117,7 +84,7 @@ func lost[T any](name string, of func(f *Facts) *Field[T]) []loss {
 // Central's record gives. Left out is the going of what may pass by its absence:
 // health, isolation, online, cloned, a platform that the OS name tells, and the
 // time of registration, which Central does not promise to give.
-func losses() []loss {
+func losses() []less {
 	l := slices.Concat(
 		lost("directory.hostname", func(f *Facts) *Field[string] { return &f.Event.Directory.Hostname }),
 		lost("directory.domain", func(f *Facts) *Field[string] { return &f.Event.Directory.Domain }),
@@ -145,43 +112,85 @@ func losses() []loss {
 		lost("cloned", func(f *Facts) *Field[bool] { return &f.Live.Device.Cloned })[1:],
 	)
 	return append(l,
-		loss{"the directory is gone", func(f *Facts) { f.Event.Directory = Directory{} }},
-		loss{"the directory's builds are gone", func(f *Facts) {
+		less{"the directory is gone", func(f *Facts) { f.Event.Directory = Directory{} }},
+		less{"the directory's builds are gone", func(f *Facts) {
 			f.Event.Directory.OperatingSystemVersion, f.Event.Directory.OperatingSystemBuildNumber = Field[int]{}, Field[int]{}
 		}},
-		loss{"the groups are gone", func(f *Facts) { f.Live.Device.Groups, f.Live.Device.GroupsWhole = nil, false }},
-		loss{"the search is gone", func(f *Facts) { f.Live.SameNamed = nil }},
-		loss{"the record is gone", func(f *Facts) { f.Live.Device = Device{} }},
-		loss{"the look failed", func(f *Facts) { f.Live = Live{Status: LiveFailed, At: noon()} }},
-		loss{"there was no look", func(f *Facts) { f.Live = Live{} }},
-		loss{"there was no answer to the look", func(f *Facts) { f.Live.Status = LiveUnread }},
+		less{"the groups are gone", func(f *Facts) { f.Live.Device.Groups, f.Live.Device.GroupsWhole = nil, false }},
+		less{"the search is gone", func(f *Facts) { f.Live.SameNamed = nil }},
+		less{"the record is gone", func(f *Facts) { f.Live.Device = Device{} }},
+		less{"the look failed", func(f *Facts) { f.Live = Live{Status: LiveFailed, At: noon()} }},
+		less{"there was no look", func(f *Facts) { f.Live = Live{} }},
+		less{"there was no answer to the look", func(f *Facts) { f.Live.Status = LiveUnread }},
 	)
 }
 
-func TestIgnoranceNeverMakesADelete(t *testing.T) {
-	all := losses()
-	rapid.Check(t, func(t *rapid.T) {
-		f, p := draw(t)
-		f.Approval = nil
-		before := Evaluate(f, p, noon())
-		if before.Verdict == Delete {
-			return
+// leftOut are the ways in which Central can leave out a fact that is looked at.
+func leftOut(tb testing.TB) []less {
+	tb.Helper()
+	var out []less
+	for _, name := range append(namesOf(Device{}), "Groups", "GroupsWhole") {
+		if !slices.Contains(allowed(), name) {
+			out = append(out, less{name, func(f *Facts) { f.Live.Device = without(f.Live.Device, name) }})
 		}
-		for _, l := range all {
-			less := f
-			less.Live.SameNamed = slices.Clone(f.Live.SameNamed)
-			l.lose(&less)
-			if d := Evaluate(less, p, noon()); d.Verdict == Delete {
-				t.Fatalf("%s: delete, and before %v", l.name, before.Reasons)
+	}
+	if len(out) < 15 {
+		tb.Fatalf("only %d facts of a device", len(out))
+	}
+	return out
+}
+
+// unreadable are the ways in which a fact of the event or of Central's record can
+// be given and not be read.
+func unreadable() []less {
+	var out []less
+	for part, of := range map[string]func(f *Facts) any{
+		"live":      func(f *Facts) any { return &f.Live.Device },
+		"central":   func(f *Facts) any { return &f.Event.Central },
+		"directory": func(f *Facts) any { return &f.Event.Directory },
+		"owner":     func(f *Facts) any { return &f.Event.Owner },
+	} {
+		for _, name := range namesOf(reflect.ValueOf(of(new(Facts))).Elem().Interface()) {
+			if name != "ManagedByDN" { // never given: it is made of managedBy
+				out = append(out, less{part + " " + name, func(f *Facts) { garble(of(f), name) }})
 			}
 		}
+	}
+	return out
+}
+
+// checkLess wants that knowing less makes no other verdict a delete.
+func checkLess(t interface{ Errorf(string, ...any) }, f Facts, p Params, ways []less) {
+	before := Evaluate(f, p, noon())
+	if before.Verdict == Delete {
+		return
+	}
+	for _, way := range ways {
+		after := f
+		way.take(&after)
+		if Evaluate(after, p, noon()).Verdict == Delete {
+			t.Errorf("%s: it may be deleted, which %v forbade", way.name, before.Reasons)
+		}
+	}
+}
+
+func TestKnowingLessNeverMakesItADelete(t *testing.T) {
+	rows, ways := allRows(), slices.Concat(leftOut(t), unreadable(), losses())
+	for _, r := range rows {
+		f, p := r.facts()
+		f.Approval, p.Manual.UnknownOwner, p.Manual.UnknownDomain = nil, true, true
+		checkLess(t, f, p, ways)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f, p := mixture(t, rows)
+		checkLess(t, f, p, ways)
 	})
 }
 
 func TestWithoutAnyNeededFactNothingIsDeleted(t *testing.T) {
 	for _, l := range losses() {
 		f := eligible()
-		l.lose(&f)
+		l.take(&f)
 		if d := Evaluate(f, policyOfTests(), noon()); d.Verdict == Delete {
 			t.Errorf("%s: delete", l.name)
 		}

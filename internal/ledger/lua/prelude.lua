@@ -1,9 +1,7 @@
 -- What every script shares. It is put before each of them, after the table of
--- arrows. One JSON argument comes in, with the audit entry and one more text that
--- is only stored; one JSON answer goes out.
+-- arrows and the names of the keys. One JSON argument comes in, with the audit
+-- entry and one more text that is only stored; one JSON answer goes out.
 local A, ENTRY, STORED = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
-local DEVICE, META, AUDIT, ATTEMPTS, INFLIGHT, OPEN, DELETED, KEPT, FAILURES, DECISIONS, DECIDED, RECORDS, TICKETS, TICKET, LEASE, ELIGIBLE, ELIGIBLE_DAYS =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 
 -- A store that was set back is written to by nobody until an operator has said
 -- what holds: what is written now would stand where other entries stood.
