@@ -36,6 +36,27 @@ type Central interface {
 	Heard(ctx context.Context, tenantID string, since time.Time) iter.Seq2[[]policy.Device, *Trouble]
 }
 
+// Budget is how many calls to Central a credential may still make, counted for
+// all replicas together.
+type Budget interface {
+	// Book takes one call of the credential's budget, to be made after the wait
+	// that it returns. Where that would be longer than most nothing is taken, and
+	// booked is false: the wait is then when asking again makes sense.
+	Book(ctx context.Context, credential string, kind CallKind, most time.Duration) (wait time.Duration, booked bool, err error)
+	// Slow lets nobody call with the credential for a while.
+	Slow(ctx context.Context, credential string, pause time.Duration) error
+}
+
+// CallKind is what a call to Central is for: bulk reads leave a share of the
+// budget to the calls that an answer waits for.
+type CallKind string
+
+// The kinds of call.
+const (
+	CallSingle CallKind = "single" // verifications, deletes, and what belongs to them
+	CallBulk   CallKind = "bulk"   // reads of a whole fleet
+)
+
 // Prepared is what is known of a device right before its delete.
 type Prepared struct {
 	Population int

@@ -20,6 +20,11 @@ const (
 	globalSwitch  = prefix + "pause-log" // stream: who threw the global switch, and why
 )
 
+// budgetKey is of the budget of calls of one of Central's credentials.
+func budgetKey(credential, part string) string {
+	return prefix + "central:{" + credential + "}:" + part
+}
+
 // turnKey says that a process has taken its turn at a task.
 func turnKey(task string) string { return prefix + "turn:" + task }
 

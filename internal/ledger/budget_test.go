@@ -1,0 +1,183 @@
+package ledger_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/action"
+	"rollcall/internal/ledger"
+)
+
+// strictRates are the stricter of the two published limits.
+func strictRates() []ledger.Rate {
+	return []ledger.Rate{{Calls: 10, Per: time.Second}, {Calls: 100, Per: time.Minute}, {Calls: 1000, Per: time.Hour}, {Calls: 200_000, Per: 24 * time.Hour}}
+}
+
+// within is the most calls within any window.
+func within(calls []time.Duration, per time.Duration) int {
+	slices.Sort(calls)
+	most := 0
+	for i := range calls {
+		j, _ := slices.BinarySearch(calls, calls[i]-per+1)
+		most = max(most, i-j+1)
+	}
+	return most
+}
+
+// book books a call and returns when it is to be made, on the tests' clock.
+func (r *rig) book(tb testing.TB, b *ledger.Budget, kind action.CallKind, most time.Duration) (time.Duration, bool) {
+	tb.Helper()
+	began := time.Now().Add(time.Duration(r.offset.Load()))
+	wait, booked, err := b.Book(tb.Context(), "client", kind, most)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(began.UnixNano()) + wait, booked
+}
+
+func TestNoWindowOfTheBudgetIsEverPassed(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		rapid.Check(t, func(rt *rapid.T) {
+			r.rdb.FlushAll(t.Context())
+			replicas := []*ledger.Budget{r.Budget(strictRates()), r.replica(t).Budget(strictRates())}
+			var calls, bulk []time.Duration
+			for range rapid.IntRange(50, 400).Draw(rt, "calls") {
+				kind := rapid.SampledFrom([]action.CallKind{action.CallSingle, action.CallBulk}).Draw(rt, "kind")
+				most := rapid.SampledFrom([]time.Duration{0, 4 * time.Second, time.Minute, 24 * time.Hour}).Draw(rt, "most")
+				at, booked := r.book(t, replicas[rapid.IntRange(0, 1).Draw(rt, "replica")], kind, most)
+				if booked {
+					calls = append(calls, at)
+					if kind == action.CallBulk {
+						bulk = append(bulk, at)
+					}
+				}
+				r.pass(rapid.SampledFrom([]time.Duration{0, 0, 0, time.Millisecond, 300 * time.Millisecond, 20 * time.Second, 20 * time.Minute}).Draw(rt, "pass"))
+			}
+			for _, w := range strictRates() {
+				if n := within(calls, w.Per); n > w.Calls {
+					rt.Errorf("%d calls in %s", n, w.Per)
+				}
+				if n := within(bulk, w.Per); n > w.Calls*7/10 {
+					rt.Errorf("%d bulk calls in %s", n, w.Per)
+				}
+			}
+		})
+	})
+}
+
+func TestABudgetIsSpentWholeByManyAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		var mu sync.Mutex
+		booked, refused := 0, 0
+		var work sync.WaitGroup
+		for range 4 {
+			b := r.replica(t).Budget(strictRates())
+			work.Go(func() {
+				for range 50 {
+					_, ok, err := b.Book(t.Context(), "client", action.CallSingle, 2500*time.Millisecond)
+					mu.Lock()
+					if err != nil {
+						t.Error(err)
+					} else if ok {
+						booked++
+					} else {
+						refused++
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		work.Wait()
+		if booked < 30 || booked > 40 || booked+refused != 200 { // ten a second, for the time that they would wait
+			t.Errorf("%d booked, %d refused", booked, refused)
+		}
+	})
+}
+
+func TestARefusalSaysWhenAskingAgainMakesSense(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		b := r.Budget([]ledger.Rate{{Calls: 2, Per: time.Minute}})
+		for range 2 {
+			if _, ok := r.book(t, b, action.CallSingle, 0); !ok {
+				t.Fatal("refused")
+			}
+		}
+		wait, ok, err := b.Book(t.Context(), "client", action.CallSingle, 4*time.Second)
+		if err != nil || ok || wait < 59*time.Second || wait > 63*time.Second {
+			t.Fatalf("%s %t %v", wait, ok, err)
+		}
+		if _, ok, _ := b.Book(t.Context(), "another client", action.CallSingle, 0); !ok {
+			t.Error("another credential pays for this one")
+		}
+		r.pass(wait)
+		if _, ok := r.book(t, b, action.CallSingle, 100*time.Millisecond); !ok {
+			t.Error("refused again after the time that was named")
+		}
+	})
+}
+
+func TestBulkReadsLeaveAShare(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		b := r.Budget([]ledger.Rate{{Calls: 10, Per: time.Minute}})
+		n := 0
+		for range 20 {
+			if _, ok := r.book(t, b, action.CallBulk, 0); ok {
+				n++
+			}
+		}
+		if n != 7 {
+			t.Errorf("%d bulk reads, want 7", n)
+		}
+		for i := range 3 {
+			if _, ok := r.book(t, b, action.CallSingle, 0); !ok {
+				t.Errorf("single call %d is refused", i)
+			}
+		}
+	})
+}
+
+func TestTheDayIsCounted(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		b := r.Budget([]ledger.Rate{{Calls: 100, Per: time.Hour}, {Calls: 150, Per: 24 * time.Hour}})
+		booked := 0
+		var last time.Duration
+		for range 30 { // hours
+			for range 10 {
+				if wait, ok, err := b.Book(t.Context(), "client", action.CallSingle, 0); err != nil {
+					t.Fatal(err)
+				} else if ok {
+					booked++
+				} else {
+					last = wait
+				}
+			}
+			r.pass(time.Hour)
+		}
+		if booked < 150 || booked > 210 || last == 0 {
+			t.Errorf("%d booked in 30 hours, last wait %s", booked, last)
+		}
+	})
+}
+
+func TestA429SlowsEverybody(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		b, other := r.Budget(strictRates()), r.replica(t).Budget(strictRates())
+		for _, d := range []time.Duration{30 * time.Second, time.Second} { // the longer one holds
+			if err := b.Slow(t.Context(), "client", d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait, ok, err := other.Book(t.Context(), "client", action.CallSingle, time.Second)
+		if err != nil || ok || wait < 28*time.Second || wait > 31*time.Second {
+			t.Errorf("%s %t %v", wait, ok, err)
+		}
+		r.pass(31 * time.Second)
+		if _, ok := r.book(t, other, action.CallSingle, 0); !ok {
+			t.Error("still slow")
+		}
+	})
+}
