@@ -29,6 +29,7 @@ type request struct {
 	header map[string]string
 	form   string // body of a POST
 	limit  int64
+	bulk   bool // a read of many devices, which leaves room for the others
 }
 
 // reply is an answer that came whole.
@@ -116,7 +117,11 @@ func (a *account) get(ctx context.Context, rq request) (reply, *action.Trouble) 
 		if trouble != nil {
 			return reply{}, trouble
 		}
+		if trouble := a.spend(ctx, rq.what, rq.kind()); trouble != nil {
+			return reply{}, trouble
+		}
 		r, trouble := a.c.once(ctx, signed)
+		a.heed(ctx, r)
 		if trouble == nil {
 			if r.status == http.StatusOK || r.notFound() {
 				return r, nil

@@ -36,6 +36,7 @@ type Options struct {
 	Timeout       time.Duration // of one call
 	Now           func() time.Time
 	TLS           *tls.Config // nil = the system's roots
+	Budget        action.Budget // of calls per credential; nil = unlimited
 	// Dial opens connections; nil = a plain dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -49,6 +50,7 @@ type Client struct {
 	tls     *tls.Config
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	http    *http.Client
+	budget  action.Budget
 	reads   *account
 	deletes *account
 
@@ -71,7 +73,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget}
 	if c.now == nil {
 		c.now = time.Now
 	}

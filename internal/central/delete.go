@@ -34,10 +34,15 @@ func (c *Client) Delete(ctx context.Context, dev action.Ref, sendBy time.Time) a
 	if trouble != nil {
 		return action.Sent{Kind: action.NotSent, Trouble: trouble}
 	}
+	most := sendBy.Sub(c.now()) - answerTime
+	if trouble := c.deletes.spendWithin(ctx, whatDelete, action.CallSingle, most); trouble != nil {
+		return action.Sent{Kind: action.NotSent, Trouble: trouble}
+	}
 	once := &sendOnce{by: sendBy, now: c.now}
 	r, trouble := c.sendOnce(ctx, rq, once)
 	switch {
 	case trouble == nil:
+		c.deletes.heed(ctx, r)
 		if r.status == http.StatusUnauthorized {
 			c.deletes.forget(token)
 		}

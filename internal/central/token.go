@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -34,6 +35,7 @@ type account struct {
 	flights singleflight.Group
 	who     memo[identity]
 	places  memo[place]
+	strikes atomic.Int64 // 429s in a row
 
 	mu    sync.Mutex
 	token token

@@ -1,0 +1,91 @@
+package central
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"rollcall/internal/action"
+)
+
+// How long everybody waits after a 429 that names no time: a random time up to a
+// bound that doubles with each one in a row.
+const (
+	firstPause   = time.Second
+	longestPause = time.Minute
+)
+
+// kind is what a call is for.
+func (rq request) kind() action.CallKind {
+	if rq.bulk {
+		return action.CallBulk
+	}
+	return action.CallSingle
+}
+
+// spend takes one call of the credential's budget, and waits for its turn as long
+// as the caller has time for that and for an answer.
+func (a *account) spend(ctx context.Context, what string, kind action.CallKind) *action.Trouble {
+	most := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		most = time.Until(deadline) - answerTime
+	}
+	return a.spendWithin(ctx, what, kind, most)
+}
+
+// spendWithin is spend for a caller who knows how long may be waited. Where that is
+// not long enough nothing is taken, and the trouble says when to come again.
+func (a *account) spendWithin(ctx context.Context, what string, kind action.CallKind, most time.Duration) *action.Trouble {
+	if a.c.budget == nil {
+		return nil
+	}
+	wait, booked, err := a.c.budget.Book(ctx, a.cred.ClientID, kind, most)
+	switch {
+	case ctx.Err() != nil:
+		return ownTime(what)
+	case err != nil: // a budget that can't be read is spent
+		return &action.Trouble{Class: action.Transient, Own: true, Text: "The budget of calls to Central could not be read, so nothing was sent for " + what + "."}
+	case !booked:
+		return &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: wait,
+			Text: "Central's limits leave no call for " + what + " now."}
+	}
+	return pause(ctx, wait, what)
+}
+
+// pause waits.
+func pause(ctx context.Context, wait time.Duration, what string) *action.Trouble {
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ownTime(what)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// heed lets everybody slow down after a 429: it says that the budget is not what
+// was thought, or that somebody else uses the credential too.
+func (a *account) heed(ctx context.Context, r reply) {
+	if r.status != http.StatusTooManyRequests {
+		if r.status != 0 {
+			a.strikes.Store(0)
+		}
+		return
+	}
+	bound := min(firstPause<<min(a.strikes.Add(1)-1, 10), longestPause)
+	wait := wish(r.header, a.c.now())
+	if wait == 0 {
+		wait = rand.N(bound) //nolint:gosec // jitter is no secret
+	}
+	if a.c.budget == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = a.c.budget.Slow(ctx, a.cred.ClientID, wait) // who can't be told will see a 429 of their own
+}
