@@ -83,8 +83,8 @@ func (r *Runner) foreign(ctx context.Context, installation string) (bool, error)
 
 // look reads the device live. A limit or an outage of Central's is no failure of
 // this device, so it never counts towards its third.
-func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params) (policy.Live, *Trouble) {
-	live, trouble := r.central.Look(ctx, dev, p.NewestWithin)
+func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params, fresh bool) (policy.Live, *Trouble) {
+	live, trouble := r.central.Look(ctx, dev, p.NewestWithin, fresh)
 	if trouble != nil {
 		live.Own = live.Own || !counts(trouble)
 		if live.Problem == "" {

@@ -18,7 +18,9 @@ type Central interface {
 	// Look reads the device, its same-named siblings and the tenant's newest
 	// last-seen time (not older than newestWithin). Failure is a Status, never
 	// an error: the caller must be able to put it on record.
-	Look(ctx context.Context, dev Ref, newestWithin time.Duration) (policy.Live, *Trouble)
+	// Where fresh is false the roll may answer for the siblings and the newest
+	// time, while it is young enough.
+	Look(ctx context.Context, dev Ref, newestWithin time.Duration, fresh bool) (policy.Live, *Trouble)
 	// Present reads only whether Central has the device now: LiveFound,
 	// LiveNotFound, or LiveFailed / LiveForeignTenant with the trouble.
 	Present(ctx context.Context, dev Ref) (policy.Live, *Trouble)
@@ -56,6 +58,36 @@ const (
 	CallSingle CallKind = "single" // verifications, deletes, and what belongs to them
 	CallBulk   CallKind = "bulk"   // reads of a whole fleet
 )
+
+// Roll keeps, for each tenant, what Central's inventory was when it was last read,
+// for all replicas. It is never half of one reading and half of another.
+type Roll interface {
+	// Named returns the state of a tenant's roll, and the devices on it with a
+	// short host name, with those whose name can't be read. It counts who asks.
+	Named(ctx context.Context, tenantID, short string) (RollState, []policy.Device, error)
+	// Write adds devices to a reading that has not taken the roll's place yet;
+	// Install puts it there, whole, at once.
+	Write(ctx context.Context, tenantID, reading string, devices []policy.Device) error
+	Install(ctx context.Context, tenantID, reading string, s RollState) error
+	// Refresh puts newer records in the place of those on the roll, and Refreshed
+	// says how old it is then.
+	Refresh(ctx context.Context, tenantID string, devices []policy.Device) error
+	Refreshed(ctx context.Context, tenantID string, s RollState) error
+	// Expect says when a roll that is being read will be there.
+	Expect(ctx context.Context, tenantID string, in time.Duration) error
+	Turn(ctx context.Context, task string, ttl time.Duration) (bool, error)
+	Rest(ctx context.Context, task string, ttl time.Duration) error
+}
+
+// RollState says how old a roll is, and what it says of the fleet.
+type RollState struct {
+	At     time.Time     // when the last read of it began; zero = there is none
+	Whole  time.Time     // when the last read of all devices began
+	Count  int           // devices on it
+	Newest time.Time     // newest last-seen time of any device; zero = none
+	Asked  int           // how often it was asked for lately
+	Ready  time.Duration // with none: until one is there, as far as known
+}
 
 // Prepared is what is known of a device right before its delete.
 type Prepared struct {

@@ -117,7 +117,7 @@ func (a *account) get(ctx context.Context, rq request) (reply, *action.Trouble) 
 		if trouble != nil {
 			return reply{}, trouble
 		}
-		if trouble := a.spend(ctx, rq.what, rq.kind()); trouble != nil {
+		if trouble := a.spend(ctx, rq); trouble != nil {
 			return reply{}, trouble
 		}
 		r, trouble := a.c.once(ctx, signed)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"rollcall/internal/action"
@@ -35,8 +36,9 @@ type Options struct {
 	Delete        Credential    // used only for deletes; empty = Read
 	Timeout       time.Duration // of one call
 	Now           func() time.Time
-	TLS           *tls.Config // nil = the system's roots
+	TLS           *tls.Config   // nil = the system's roots
 	Budget        action.Budget // of calls per credential; nil = unlimited
+	Roll          action.Roll   // the inventories as they were last read; nil = Central is always asked itself
 	// Dial opens connections; nil = a plain dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -51,6 +53,11 @@ type Client struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	http    *http.Client
 	budget  action.Budget
+	roll    action.Roll
+	aside   sync.WaitGroup  // readings of inventories
+	ending  context.Context // ends them
+	end     context.CancelFunc
+	merging merger
 	reads   *account
 	deletes *account
 
@@ -73,7 +80,8 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll}
+	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -89,8 +97,13 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close frees idle connections. Calls under way end by themselves.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close ends readings of inventories and frees idle connections. Other calls under
+// way end by themselves.
+func (c *Client) Close() {
+	c.end()
+	c.aside.Wait()
+	c.http.CloseIdleConnections()
+}
 
 // transport is the shared transport of all calls but the DELETE.
 func (c *Client) transport() *http.Transport {

@@ -19,10 +19,19 @@ const whatDevice = "reading the device"
 // Look implements [action.Central]. The device, its same-named siblings and the
 // tenant's newest sign of life are all needed: one that can't be read fails the
 // whole look. The first and the last are asked at the same time.
-func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration) (policy.Live, *action.Trouble) {
+//
+// Where the roll may answer for what lies beside the device, only the device is
+// read, together with others that are asked for at the same time.
+func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration, fresh bool) (policy.Live, *action.Trouble) {
 	p, live, trouble := c.locate(ctx, c.reads, dev)
 	if trouble != nil {
 		return live, trouble
+	}
+	if !fresh && c.roll != nil {
+		live, done, trouble := c.glance(ctx, p, dev, newestWithin)
+		if done {
+			return live, trouble
+		}
 	}
 	aside, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -47,6 +56,26 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 		live.NewestSeenAt = policy.Is(n.value)
 	}
 	return live, nil
+}
+
+// glance is a look that the roll helps with; done is false where it can't.
+func (c *Client) glance(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration) (live policy.Live, done bool, trouble *action.Trouble) {
+	if trouble := c.rollAwaited(ctx, p); trouble != nil {
+		return c.failed(trouble), true, trouble
+	}
+	live, trouble = c.readMerged(ctx, p, dev)
+	if live.Status != policy.LiveFound {
+		return live, true, trouble
+	}
+	same, newest, ok := c.siblings(ctx, p, live.Device)
+	if !ok {
+		return live, false, nil
+	}
+	live.SameNamed = same
+	if !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
+		live.NewestSeenAt = policy.Is(newest)
+	}
+	return live, true, nil
 }
 
 // Present implements [action.Central] by one read.

@@ -57,7 +57,7 @@ func (c *Client) count(ctx context.Context, tenantID string) (int, time.Duration
 	if trouble != nil || p.foreign {
 		return 0, 0, trouble
 	}
-	in, trouble := c.page(ctx, p, whatCount, url.Values{"pageSize": {"1"}, "pageTotal": {"true"}, "view": {"basic"}, "sort": {"id"}})
+	in, trouble := c.page(ctx, p, whatCount, url.Values{"pageSize": {"1"}, "pageTotal": {"true"}, "view": {"basic"}, "sort": {"id"}}, false)
 	if trouble != nil {
 		return 0, 0, trouble
 	}

@@ -115,9 +115,19 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 // key that comes again, a page without items and too many pages are failures,
 // never an end.
 func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+	return c.walk(ctx, p, what, query, most, false, take)
+}
+
+// bulkPages is pages for a read of a whole fleet, which leaves room for others.
+func (c *Client) bulkPages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+	return c.walk(ctx, p, what, query, most, true, take)
+}
+
+// walk is pages, of either kind.
+func (c *Client) walk(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
 	used := map[string]bool{}
 	for range most {
-		in, trouble := c.page(ctx, p, what, query)
+		in, trouble := c.page(ctx, p, what, query, bulk)
 		if trouble != nil {
 			return trouble
 		}
@@ -140,8 +150,8 @@ func (c *Client) pages(ctx context.Context, p place, what string, query url.Valu
 }
 
 // page reads one page.
-func (c *Client) page(ctx context.Context, p place, what string, query url.Values) (page, *action.Trouble) {
-	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query)})
+func (c *Client) page(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
+	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), bulk: bulk})
 	if trouble != nil {
 		return page{}, trouble
 	}

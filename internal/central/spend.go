@@ -16,22 +16,36 @@ const (
 	longestPause = time.Minute
 )
 
-// kind is what a call is for.
-func (rq request) kind() action.CallKind {
-	if rq.bulk {
-		return action.CallBulk
-	}
-	return action.CallSingle
-}
+// The most that a call is booked ahead. Calls are made in the order in which they
+// are booked: one booked far ahead would hold up all that come after it, so bulk
+// reads wait without having booked.
+const (
+	aheadSingle = time.Minute
+	aheadBulk   = time.Second
+)
 
 // spend takes one call of the credential's budget, and waits for its turn as long
 // as the caller has time for that and for an answer.
-func (a *account) spend(ctx context.Context, what string, kind action.CallKind) *action.Trouble {
-	most := time.Minute
+func (a *account) spend(ctx context.Context, rq request) *action.Trouble {
+	left := aheadSingle
 	if deadline, ok := ctx.Deadline(); ok {
-		most = time.Until(deadline) - answerTime
+		left = time.Until(deadline) - answerTime
 	}
-	return a.spendWithin(ctx, what, kind, most)
+	if !rq.bulk {
+		return a.spendWithin(ctx, rq.what, action.CallSingle, min(left, aheadSingle))
+	}
+	for {
+		t := a.spendWithin(ctx, rq.what, action.CallBulk, min(left, aheadBulk))
+		if t == nil || !t.Limited {
+			return t
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < t.RetryAfter+answerTime {
+			return t
+		}
+		if t := pause(ctx, min(t.RetryAfter, longestPause), rq.what); t != nil {
+			return t
+		}
+	}
 }
 
 // spendWithin is spend for a caller who knows how long may be waited. Where that is

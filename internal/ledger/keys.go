@@ -25,6 +25,9 @@ func budgetKey(credential, part string) string {
 	return prefix + "central:{" + credential + "}:" + part
 }
 
+// rollKey is of a tenant's roll: its state, and the parts of its readings.
+func rollKey(tenantID, part string) string { return tenantKey(tenantID, "roll", part) }
+
 // turnKey says that a process has taken its turn at a task.
 func turnKey(task string) string { return prefix + "turn:" + task }
 

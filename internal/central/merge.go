@@ -1,0 +1,211 @@
+package central
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/internal/action"
+	"rollcall/internal/policy"
+)
+
+// The bounds of merging. Reads of single devices that arrive while another read of
+// their tenant is under way are made as one when that is back; a read that finds
+// none under way leaves after mergeWindow, so nobody waits for nothing.
+const (
+	mergeWindow = 2 * time.Millisecond
+	mergeMost   = 100                    // ids in one call; halved whenever Central refuses
+	mergeSlow   = 300 * time.Millisecond // a read that takes longer no longer holds up the next
+	mergeLanes  = 4                      // reads of one tenant under way at once, at most
+)
+
+// merger holds, by tenant, who waits for a read.
+type merger struct {
+	mu      sync.Mutex
+	tenants map[string]*mergeQueue
+}
+
+// mergeQueue are those who wait for reads of one tenant's devices.
+type mergeQueue struct {
+	waiting []*mergeWaiter
+	lanes   int // reads under way
+	begun   time.Time
+	most    int
+}
+
+// mergeWaiter is one who waits.
+type mergeWaiter struct {
+	dev  action.Ref
+	till time.Time // zero = without end
+	got  chan looked
+}
+
+// looked is what a read brings for one device.
+type looked struct {
+	live    policy.Live
+	trouble *action.Trouble
+}
+
+// readMerged reads one device, together with others that are asked for at the same
+// time. Who gives up does not take it from the others.
+func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref) (policy.Live, *action.Trouble) {
+	w := &mergeWaiter{dev: dev, got: make(chan looked, 1)}
+	w.till, _ = ctx.Deadline()
+	if c.merging.join(p.tenantID, w) {
+		c.aside.Go(func() { c.mergeLane(p) })
+	}
+	select {
+	case <-ctx.Done():
+		trouble := ownTime(whatDevice)
+		return c.failed(trouble), trouble
+	case l := <-w.got:
+		return l.live, l.trouble
+	}
+}
+
+// join adds a waiter, and reports whether a read is to be begun.
+func (m *merger) join(tenantID string, w *mergeWaiter) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tenants == nil {
+		m.tenants = map[string]*mergeQueue{}
+	}
+	q := m.tenants[tenantID]
+	if q == nil {
+		q = &mergeQueue{most: mergeMost}
+		m.tenants[tenantID] = q
+	}
+	q.waiting = append(q.waiting, w)
+	if q.lanes > 0 && (q.lanes >= mergeLanes || time.Since(q.begun) < mergeSlow) {
+		return false
+	}
+	q.lanes++
+	q.begun = time.Now()
+	return true
+}
+
+// leave takes those who wait out of the queue, at most as many as one call may
+// name; none ends the lane.
+func (m *merger) leave(tenantID string) []*mergeWaiter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := m.tenants[tenantID]
+	n := min(len(q.waiting), q.most)
+	if n == 0 {
+		q.lanes--
+		return nil
+	}
+	some := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
+	q.begun = time.Now()
+	return some
+}
+
+// halve makes the calls of a tenant smaller.
+func (m *merger) halve(tenantID string, from int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := m.tenants[tenantID]
+	q.most = max(1, min(q.most, from/2))
+}
+
+// mergeLane reads until nobody waits.
+func (c *Client) mergeLane(p place) {
+	_ = pause(c.ending, mergeWindow, whatDevice)
+	for some := c.merging.leave(p.tenantID); some != nil; some = c.merging.leave(p.tenantID) {
+		c.readSome(p, some)
+	}
+}
+
+// readSome reads some devices in one call, and hands each to who waits for it.
+func (c *Client) readSome(p place, some []*mergeWaiter) {
+	ctx, cancel := c.mergeTime(some)
+	defer cancel()
+	if len(some) == 1 {
+		live, _, trouble := c.read(ctx, c.reads, p, some[0].dev, "full")
+		some[0].got <- looked{live, trouble}
+		return
+	}
+	found, trouble := c.readIDs(ctx, p, some)
+	if trouble != nil && (trouble.Status == http.StatusBadRequest || trouble.Status == http.StatusRequestURITooLong) {
+		c.merging.halve(p.tenantID, len(some))
+		c.readSome(p, some[:len(some)/2])
+		c.readSome(p, some[len(some)/2:])
+		return
+	}
+	var alone []*mergeWaiter
+	for _, w := range some {
+		live, ok := found[strings.ToLower(w.dev.EndpointID)]
+		switch {
+		case trouble != nil:
+			w.got <- looked{c.failed(trouble), trouble}
+		case ok:
+			w.got <- looked{live, nil}
+		default: // a list that lacks it says nothing: only its own 404 does
+			alone = append(alone, w)
+		}
+	}
+	for _, w := range alone {
+		live, _, trouble := c.read(ctx, c.reads, p, w.dev, "full")
+		w.got <- looked{live, trouble}
+	}
+}
+
+// mergeTime is the context of one read: as long as the most patient of those who
+// wait have time, and no longer than two calls take.
+func (c *Client) mergeTime(some []*mergeWaiter) (context.Context, context.CancelFunc) {
+	till := time.Now().Add(2 * c.timeout)
+	latest := time.Time{}
+	for _, w := range some {
+		if w.till.IsZero() {
+			return context.WithDeadline(c.ending, till)
+		}
+		if w.till.After(latest) {
+			latest = w.till
+		}
+	}
+	if latest.Before(till) {
+		till = latest
+	}
+	return context.WithDeadline(c.ending, till)
+}
+
+// readIDs reads devices by their ids.
+func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map[string]policy.Live, *action.Trouble) {
+	var ids []string
+	asked := map[string]bool{}
+	for _, w := range some {
+		if id := strings.ToLower(w.dev.EndpointID); !asked[id] {
+			asked[id] = true
+			ids = append(ids, id)
+		}
+	}
+	query := url.Values{"ids": {strings.Join(ids, ",")}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}}
+	r, trouble := c.reads.get(ctx, request{what: whatDevice, limit: maxList, header: p.header(), url: p.url(query)})
+	if trouble == nil && r.status == http.StatusNotFound {
+		trouble = r.refusedList(whatDevice)
+	}
+	var in page
+	if trouble == nil {
+		trouble = r.decode(whatDevice, &in)
+	}
+	if trouble == nil && in.Items == nil {
+		trouble = unusable(whatDevice, "it has no list of devices")
+	}
+	if trouble != nil {
+		return nil, trouble
+	}
+	found := map[string]policy.Live{}
+	for _, raw := range *in.Items {
+		d, trouble := parse(raw)
+		if trouble != nil || !d.ID.Known() { // it may be any of them; who is not found is read alone
+			continue
+		}
+		found[strings.ToLower(d.ID.Value)] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clockOf(r.header), Device: d}
+	}
+	return found, nil
+}
