@@ -27,14 +27,17 @@ func (s *Sim) list(c *call, t *tenant) answer {
 	if !fine || size > maxPage || !known || !isBool || !readable || !opaque {
 		return s.failure(http.StatusBadRequest)
 	}
+	order := sortFields(c.query)
+	byID := len(order) > 0 && order[0] == order[len(order)-1]
 	var all []map[string]any
-	for _, d := range t.devices {
+	for _, d := range t.wanted(lists(c.query, "ids"), byID) {
 		if r := s.render(d); pass(r) {
 			all = append(all, r)
 		}
 	}
-	order := sortFields(c.query)
-	s.arrange(all, order)
+	if !byID || c.query.Has("ids") {
+		s.arrange(all, order)
+	}
 	rest := after(all, order, from)
 	pages := map[string]any{"size": size, "maxSize": maxPage}
 	if key := c.query.Get("pageFromKey"); key != "" {
@@ -166,10 +169,12 @@ func after(all []map[string]any, by []order, p *place) []map[string]any {
 	case by == nil || len(p.Values) != len(by):
 		return all[min(p.Count, len(all)):]
 	}
-	i := slices.IndexFunc(all, func(r map[string]any) bool { return compare(by, values(by, r), p.Values) > 0 })
-	if i < 0 {
-		return nil
-	}
+	i, _ := slices.BinarySearchFunc(all, p.Values, func(r map[string]any, last []string) int {
+		if compare(by, values(by, r), last) > 0 {
+			return 1
+		}
+		return -1
+	})
 	return all[i:]
 }
 

@@ -2,6 +2,7 @@ package centralsim
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -32,8 +33,30 @@ func deepCopy(v any) any {
 }
 
 // render is the record as it reads now. The lock is held.
+//
+// What it returns is not to be changed.
 func (s *Sim) render(d *device) map[string]any {
+	if !d.moving {
+		return d.record
+	}
 	return resolve(deepCopy(d.record), s.opt.Now()).(map[string]any)
+}
+
+// moves reports whether a record holds an Ago.
+func moves(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			if moves(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, moves)
+	case Ago:
+		return true
+	}
+	return false
 }
 
 // resolve puts a time in the place of every Ago.

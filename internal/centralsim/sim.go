@@ -90,11 +90,14 @@ var _ http.Handler = (*Sim)(nil)
 type tenant struct {
 	Tenant
 	devices []*device
+	byID    map[string]*device // by id in lower case
+	sorted  []*device          // by id; nil after a change
 }
 
 // device is one record and what Central knows of it beside the record.
 type device struct {
 	record    map[string]any
+	moving    bool // the record holds an Ago
 	password  string
 	previous  []map[string]any
 	isolating bool // a bulk isolation is under way until the next check-in
@@ -145,10 +148,10 @@ func (s *Sim) Put(tenantID string, record map[string]any) {
 	t := s.tenant(tenantID)
 	record = deepCopy(record).(map[string]any)
 	if d := t.find(text(record["id"])); d != nil {
-		d.record = record
+		d.record, d.moving = record, moves(record)
 		return
 	}
-	t.devices = append(t.devices, &device{record: record})
+	t.add(&device{record: record, moving: moves(record)})
 }
 
 // Get returns a device's record as Central would give it in full now.
@@ -159,7 +162,7 @@ func (s *Sim) Get(tenantID, id string) (map[string]any, bool) {
 	if d == nil {
 		return nil, false
 	}
-	return s.render(d), true
+	return deepCopy(s.render(d)).(map[string]any), true
 }
 
 // CheckIn lets a device check in at a time: its lastSeenAt becomes that time
@@ -202,24 +205,56 @@ func (s *Sim) known(id string) *tenant {
 	return s.tenants[i]
 }
 
-func (t *tenant) index(id string) int {
-	return slices.IndexFunc(t.devices, func(d *device) bool {
-		return id != "" && strings.EqualFold(text(d.record["id"]), id)
-	})
+// add adds a device. One without an id is on the lists only.
+func (t *tenant) add(d *device) {
+	t.devices, t.sorted = append(t.devices, d), nil
+	if t.byID == nil {
+		t.byID = map[string]*device{}
+	}
+	if id := strings.ToLower(text(d.record["id"])); id != "" && t.byID[id] == nil {
+		t.byID[id] = d
+	}
 }
 
-func (t *tenant) find(id string) *device {
-	if i := t.index(id); i >= 0 {
-		return t.devices[i]
-	}
-	return nil
-}
+func (t *tenant) find(id string) *device { return t.byID[strings.ToLower(id)] }
 
 func (t *tenant) remove(id string) bool {
-	i := t.index(id)
-	if i < 0 {
+	d := t.find(id)
+	if d == nil {
 		return false
 	}
-	t.devices = slices.Delete(t.devices, i, i+1)
+	delete(t.byID, strings.ToLower(id))
+	i := slices.Index(t.devices, d)
+	t.devices, t.sorted = slices.Delete(t.devices, i, i+1), nil
 	return true
+}
+
+// inOrder are the devices by their ids, in lower case.
+func (t *tenant) inOrder() []*device {
+	if t.sorted == nil {
+		t.sorted = slices.Clone(t.devices)
+		slices.SortStableFunc(t.sorted, func(a, b *device) int {
+			return strings.Compare(strings.ToLower(text(a.record["id"])), strings.ToLower(text(b.record["id"])))
+		})
+	}
+	return t.sorted
+}
+
+// wanted are the devices that a list may hold: those that are named by id, or all.
+// Where they are asked for by id they come in that order, which a fleet of fifty
+// thousand has ready.
+func (t *tenant) wanted(ids []string, byID bool) []*device {
+	if len(ids) > 0 {
+		var out []*device
+		for _, id := range ids {
+			if d := t.find(id); d != nil && !slices.Contains(out, d) {
+				out = append(out, d)
+			}
+		}
+		return out
+	}
+	if byID {
+		return t.inOrder()
+	}
+	return t.devices
 }
