@@ -25,9 +25,6 @@ func budgetKey(credential, part string) string {
 	return prefix + "central:{" + credential + "}:" + part
 }
 
-// rollKey is of a tenant's roll: its state, and the parts of its readings.
-func rollKey(tenantID, part string) string { return tenantKey(tenantID, "roll", part) }
-
 // turnKey says that a process has taken its turn at a task.
 func turnKey(task string) string { return prefix + "turn:" + task }
 
@@ -54,6 +51,10 @@ const (
 	keyDevice tenantKey = "device"
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
+	// The roll: "state" is a hash (reading, at, whole, count, newest, expected; minute,
+	// asked, before: who asked for it), and each reading has a hash of its devices, by
+	// id, and one of their ids, by short name.
+	keyRoll tenantKey = "roll"
 	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
 	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
 	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.

@@ -25,7 +25,7 @@ const (
 
 // rollParts are the keys of one reading: its devices, and their ids by name.
 func rollParts(tenantID, reading string) []string {
-	return []string{rollKey(tenantID, reading+":devices"), rollKey(tenantID, reading+":names")}
+	return []string{keyRoll.of(tenantID, reading+":devices"), keyRoll.of(tenantID, reading+":names")}
 }
 
 // onRoll is a device as the roll keeps it: what siblings are judged by.
@@ -93,14 +93,14 @@ func (s *Store) putOnRoll(ctx context.Context, tenantID, reading string, devices
 
 // Install implements action.Roll. The reading before it goes at once.
 func (s *Store) Install(ctx context.Context, tenantID, reading string, st action.RollState) error {
-	was, err := s.rdb.HGet(ctx, rollKey(tenantID, "state"), "reading").Result()
+	was, err := s.rdb.HGet(ctx, keyRoll.of(tenantID, "state"), "reading").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return away(err)
 	}
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, rollKey(tenantID, "state"), append([]any{"reading", reading, "whole", st.Whole.UnixMilli()}, stateOf(st)...)...)
-		p.HDel(ctx, rollKey(tenantID, "state"), "expected")
-		for _, k := range append(rollParts(tenantID, reading), rollKey(tenantID, "state")) {
+		p.HSet(ctx, keyRoll.of(tenantID, "state"), append([]any{"reading", reading, "whole", st.Whole.UnixMilli()}, stateOf(st)...)...)
+		p.HDel(ctx, keyRoll.of(tenantID, "state"), "expected")
+		for _, k := range append(rollParts(tenantID, reading), keyRoll.of(tenantID, "state")) {
 			p.Expire(ctx, k, rollStays)
 		}
 		if was != "" && was != reading {
@@ -122,7 +122,7 @@ func stateOf(st action.RollState) []any {
 
 // Refresh implements action.Roll.
 func (s *Store) Refresh(ctx context.Context, tenantID string, devices []policy.Device) error {
-	reading, err := s.rdb.HGet(ctx, rollKey(tenantID, "state"), "reading").Result()
+	reading, err := s.rdb.HGet(ctx, keyRoll.of(tenantID, "state"), "reading").Result()
 	if errors.Is(err, redis.Nil) {
 		return action.ErrNotFound
 	}
@@ -134,7 +134,7 @@ func (s *Store) Refresh(ctx context.Context, tenantID string, devices []policy.D
 
 // Refreshed implements action.Roll.
 func (s *Store) Refreshed(ctx context.Context, tenantID string, st action.RollState) error {
-	key := rollKey(tenantID, "state")
+	key := keyRoll.of(tenantID, "state")
 	pipe := s.rdb.Pipeline()
 	pipe.HSet(ctx, key, stateOf(st)...)
 	pipe.Expire(ctx, key, rollStays)
@@ -148,12 +148,12 @@ func (s *Store) Expect(ctx context.Context, tenantID string, in time.Duration) e
 	if err != nil {
 		return away(err)
 	}
-	return away(s.rdb.HSet(ctx, rollKey(tenantID, "state"), "expected", now.Add(s.offset()).Add(in).UnixMilli()).Err())
+	return away(s.rdb.HSet(ctx, keyRoll.of(tenantID, "state"), "expected", now.Add(s.offset()).Add(in).UnixMilli()).Err())
 }
 
 // Named implements action.Roll.
 func (s *Store) Named(ctx context.Context, tenantID, short string) (action.RollState, []policy.Device, error) {
-	keys := []string{rollKey(tenantID, "state"), rollKey(tenantID, "")}
+	keys := []string{keyRoll.of(tenantID, "state"), keyRoll.of(tenantID, "")}
 	got, err := s.scripts["roll_named"].Run(ctx, s.rdb, keys, strings.ToLower(short), s.offset().Milliseconds()).StringSlice()
 	if err != nil || len(got) == 0 {
 		return action.RollState{}, nil, away(fmt.Errorf("roll: %w", err))
