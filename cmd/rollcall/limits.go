@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rollcall/internal/ledger"
 )
 
 // rate is one part of a budget: at most Calls within any Per.
@@ -16,6 +18,15 @@ type rate struct {
 
 // budget is how often a credential may call Central; every rate holds at once.
 type budget []rate
+
+// rates are the budget as the ledger counts it. Without any there is no limit.
+func (b budget) rates() []ledger.Rate {
+	out := make([]ledger.Rate, len(b))
+	for i, r := range b {
+		out[i] = ledger.Rate{Calls: r.Calls, Per: r.Per}
+	}
+	return out
+}
 
 // UnmarshalText reads "10/s,100/m,1000/h,200000/d". Each unit may stand once,
 // and a longer span must allow at least as much as a shorter one: a budget

@@ -157,6 +157,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
 		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
+		Budget: s.store.Budget(s.cfg.CentralLimits.rates()), Roll: s.store,
 	})
 	if err != nil {
 		return usageError{err}

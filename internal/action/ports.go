@@ -73,8 +73,10 @@ type Roll interface {
 	// says how old it is then.
 	Refresh(ctx context.Context, tenantID string, devices []policy.Device) error
 	Refreshed(ctx context.Context, tenantID string, s RollState) error
-	// Expect says when a roll that is being read will be there.
+	// Expect says when a roll that is being read will be there, GiveUp that it could
+	// not be read.
 	Expect(ctx context.Context, tenantID string, in time.Duration) error
+	GiveUp(ctx context.Context, tenantID string) error
 	Turn(ctx context.Context, task string, ttl time.Duration) (bool, error)
 	Rest(ctx context.Context, task string, ttl time.Duration) error
 }
@@ -86,7 +88,8 @@ type RollState struct {
 	Count  int           // devices on it
 	Newest time.Time     // newest last-seen time of any device; zero = none
 	Asked  int           // how often it was asked for lately
-	Ready  time.Duration // with none: until one is there, as far as known
+	Ready  time.Duration // until the one that is being read is there, as far as known
+	Failed time.Time     // when one could not be read, since the last that could
 }
 
 // Prepared is what is known of a device right before its delete.

@@ -25,6 +25,9 @@ const (
 	// rollWorth is how many must ask within a minute or two to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
+	rollAgain = time.Minute     // after a reading that failed another is not begun for so long,
+	rollDoubt = 3 * time.Minute // and for so long nobody is told to wait for one
+	rollSoon  = 5 * time.Second // until a reading is there of which nothing is known yet
 )
 
 // whatRoll is what people read about reading the inventory.
@@ -70,10 +73,10 @@ func (c *Client) rollAwaited(ctx context.Context, p place) *action.Trouble {
 		return nil
 	}
 	st, _, young := c.onRoll(ctx, p, "")
-	if young || st.Asked < rollWorth || st.Ready <= 0 {
+	if young || st.Asked < rollWorth || c.now().Sub(st.Failed) < rollDoubt {
 		return nil
 	}
-	return &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: st.Ready,
+	return &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
 		Text: "The tenant's inventory is being read, since many devices are asked for at once."}
 }
 
@@ -89,10 +92,15 @@ func (c *Client) renewRoll(ctx context.Context, p place, st action.RollState) {
 		defer cancel()
 		stop := context.AfterFunc(c.ending, cancel)
 		defer stop()
-		_ = c.readRoll(ctx, p, task, st) // who asks next has it tried again
+		err := c.readRoll(ctx, p, task, st)
 		end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancelEnd()
-		_ = c.roll.Rest(end, task, time.Second)
+		rest := time.Second
+		if err != nil { // Central is asked itself meanwhile
+			rest = rollAgain
+			_ = c.roll.GiveUp(end, p.tenantID)
+		}
+		_ = c.roll.Rest(end, task, rest)
 	})
 }
 

@@ -57,7 +57,9 @@ type setup struct {
 	tokens        string
 	sameClock     *atomic.Int64
 	sim           *centralsim.Sim
-	spec          []byte // instead of the contract, which takes longer to read than most tests
+	rates         []ledger.Rate // a budget of calls to Central; none = unlimited
+	roll          bool          // whether the roll may answer
+	spec          []byte        // instead of the contract, which takes longer to read than most tests
 }
 
 // params is the policy of the tests: roomy limits, and what the sample needs.
@@ -147,13 +149,7 @@ func (s *system) open(opt setup) {
 	fake := httptest.NewServer(s.sim)
 	t.Cleanup(fake.Close)
 	s.fake = fake.URL
-	client, err := central.New(central.Options{
-		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	var err error
 	s.store, err = ledger.Open(ledger.Options{
 		URL: opt.redisURL, Timeout: time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
 	})
@@ -161,6 +157,20 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
+	o := central.Options{
+		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
+	}
+	if opt.rates != nil {
+		o.Budget = s.store.Budget(opt.rates)
+	}
+	if opt.roll {
+		o.Roll = s.store
+	}
+	client, err := central.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
 	mark, _, err := s.store.InitMark(t.Context())
 	if err != nil {
 		t.Fatal(err)

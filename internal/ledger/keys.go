@@ -51,7 +51,7 @@ const (
 	keyDevice tenantKey = "device"
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
-	// The roll: "state" is a hash (reading, at, whole, count, newest, expected; minute,
+	// The roll: "state" is a hash (reading, at, whole, count, newest, expected, failed; minute,
 	// asked, before: who asked for it), and each reading has a hash of its devices, by
 	// id, and one of their ids, by short name.
 	keyRoll tenantKey = "roll"

@@ -99,7 +99,7 @@ func (s *Store) Install(ctx context.Context, tenantID, reading string, st action
 	}
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, keyRoll.of(tenantID, "state"), append([]any{"reading", reading, "whole", st.Whole.UnixMilli()}, stateOf(st)...)...)
-		p.HDel(ctx, keyRoll.of(tenantID, "state"), "expected")
+		p.HDel(ctx, keyRoll.of(tenantID, "state"), "expected", "failed")
 		for _, k := range append(rollParts(tenantID, reading), keyRoll.of(tenantID, "state")) {
 			p.Expire(ctx, k, rollStays)
 		}
@@ -144,11 +144,24 @@ func (s *Store) Refreshed(ctx context.Context, tenantID string, st action.RollSt
 
 // Expect implements action.Roll.
 func (s *Store) Expect(ctx context.Context, tenantID string, in time.Duration) error {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.clock(ctx)
 	if err != nil {
-		return away(err)
+		return err
 	}
-	return away(s.rdb.HSet(ctx, keyRoll.of(tenantID, "state"), "expected", now.Add(s.offset()).Add(in).UnixMilli()).Err())
+	return away(s.rdb.HSet(ctx, keyRoll.of(tenantID, "state"), "expected", now.Add(in).UnixMilli()).Err())
+}
+
+// GiveUp implements action.Roll.
+func (s *Store) GiveUp(ctx context.Context, tenantID string) error {
+	now, err := s.clock(ctx)
+	if err != nil {
+		return err
+	}
+	pipe := s.rdb.Pipeline()
+	pipe.HDel(ctx, keyRoll.of(tenantID, "state"), "expected")
+	pipe.HSet(ctx, keyRoll.of(tenantID, "state"), "failed", now.UnixMilli())
+	_, err = pipe.Exec(ctx)
+	return away(err)
 }
 
 // Named implements action.Roll.
@@ -159,13 +172,13 @@ func (s *Store) Named(ctx context.Context, tenantID, short string) (action.RollS
 		return action.RollState{}, nil, away(fmt.Errorf("roll: %w", err))
 	}
 	var in struct {
-		At, Whole, Count, Newest, Expected, Now string
-		Asked                                   int
+		At, Whole, Count, Newest, Expected, Failed, Now string
+		Asked                                           int
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
 		return action.RollState{}, nil, fmt.Errorf("roll: %w", err)
 	}
-	st := action.RollState{At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked}
+	st := action.RollState{At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
 	st.Count, _ = strconv.Atoi(in.Count)
 	if expected := at(in.Expected); !expected.IsZero() {
 		st.Ready = max(expected.Sub(at(in.Now)), 0)

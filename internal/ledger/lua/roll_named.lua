@@ -16,7 +16,7 @@ redis.call('HSET', KEYS[1], 'minute', tostring(minute), 'asked', asked, 'before'
 local lately = asked + before
 local out = {cjson.encode({
   at = s.at or '', whole = s.whole or '', count = s.count or '', newest = s.newest or '', asked = lately,
-  expected = s.expected or '', now = string.format('%.0f', now),
+  expected = s.expected or '', failed = s.failed or '', now = string.format('%.0f', now),
 })}
 if s.reading then
   local devices, names = KEYS[2] .. s.reading .. ':devices', KEYS[2] .. s.reading .. ':names'
