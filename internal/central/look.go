@@ -60,10 +60,11 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 
 // glance is a look that the roll helps with; done is false where it can't.
 func (c *Client) glance(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration) (live policy.Live, done bool, trouble *action.Trouble) {
-	if trouble := c.rollAwaited(ctx, p); trouble != nil {
+	busy, trouble := c.rollAwaited(ctx, p)
+	if trouble != nil {
 		return c.failed(trouble), true, trouble
 	}
-	live, trouble = c.readMerged(ctx, p, dev)
+	live, trouble = c.readMerged(ctx, p, dev, busy)
 	if live.Status != policy.LiveFound {
 		return live, true, trouble
 	}

@@ -15,12 +15,14 @@ import (
 
 // The bounds of merging. Reads of single devices that arrive while another read of
 // their tenant is under way are made as one when that is back; a read that finds
-// none under way leaves after mergeWindow, so nobody waits for nothing.
+// none under way leaves after mergeWindow, so nobody waits for nothing. Where many
+// ask, those who got their answers are given mergeBusy to come with their next.
 const (
 	mergeWindow = 2 * time.Millisecond
-	mergeMost   = 100                    // ids in one call; halved whenever Central refuses
-	mergeSlow   = 300 * time.Millisecond // a read that takes longer no longer holds up the next
-	mergeLanes  = 4                      // reads of one tenant under way at once, at most
+	mergeBusy   = 150 * time.Millisecond
+	mergeMost   = 100             // ids in one call; halved whenever Central refuses
+	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
+	mergeLanes  = 4               // reads of one tenant under way at once, at most
 )
 
 // merger holds, by tenant, who waits for a read.
@@ -35,6 +37,7 @@ type mergeQueue struct {
 	lanes   int // reads under way
 	begun   time.Time
 	most    int
+	busy    bool // many ask
 }
 
 // mergeWaiter is one who waits.
@@ -52,10 +55,10 @@ type looked struct {
 
 // readMerged reads one device, together with others that are asked for at the same
 // time. Who gives up does not take it from the others.
-func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref) (policy.Live, *action.Trouble) {
+func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref, busy bool) (policy.Live, *action.Trouble) {
 	w := &mergeWaiter{dev: dev, got: make(chan looked, 1)}
 	w.till, _ = ctx.Deadline()
-	if c.merging.join(p.tenantID, w) {
+	if c.merging.join(p.tenantID, w, busy) {
 		c.aside.Go(func() { c.mergeLane(p) })
 	}
 	select {
@@ -68,7 +71,7 @@ func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref) (polic
 }
 
 // join adds a waiter, and reports whether a read is to be begun.
-func (m *merger) join(tenantID string, w *mergeWaiter) bool {
+func (m *merger) join(tenantID string, w *mergeWaiter, busy bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.tenants == nil {
@@ -79,7 +82,7 @@ func (m *merger) join(tenantID string, w *mergeWaiter) bool {
 		q = &mergeQueue{most: mergeMost}
 		m.tenants[tenantID] = q
 	}
-	q.waiting = append(q.waiting, w)
+	q.waiting, q.busy = append(q.waiting, w), busy
 	if q.lanes > 0 && (q.lanes >= mergeLanes || time.Since(q.begun) < mergeSlow) {
 		return false
 	}
@@ -115,10 +118,26 @@ func (m *merger) halve(tenantID string, from int) {
 
 // mergeLane reads until nobody waits.
 func (c *Client) mergeLane(p place) {
-	_ = pause(c.ending, mergeWindow, whatDevice)
-	for some := c.merging.leave(p.tenantID); some != nil; some = c.merging.leave(p.tenantID) {
+	for {
+		_ = pause(c.ending, c.merging.window(p.tenantID), whatDevice)
+		some := c.merging.leave(p.tenantID)
+		if some == nil {
+			return
+		}
 		c.readSome(p, some)
 	}
+}
+
+// window is how long is waited for others to join. A queue that is full waits no
+// longer.
+func (m *merger) window(tenantID string) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := m.tenants[tenantID]
+	if q.busy && len(q.waiting) < q.most {
+		return mergeBusy
+	}
+	return mergeWindow
 }
 
 // readSome reads some devices in one call, and hands each to who waits for it.

@@ -25,6 +25,7 @@ const (
 	// rollWorth is how many must ask within a minute or two to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
+	rollBusy  = 100             // from so many on, reads of devices wait for each other
 	rollAgain = time.Minute     // after a reading that failed another is not begun for so long,
 	rollDoubt = 3 * time.Minute // and for so long nobody is told to wait for one
 	rollSoon  = 5 * time.Second // until a reading is there of which nothing is known yet
@@ -67,16 +68,15 @@ func (c *Client) onRoll(ctx context.Context, p place, short string) (action.Roll
 }
 
 // rollAwaited is the trouble of one who had better come again when the roll is
-// there: many ask, and a search for each would use up Central's limits.
-func (c *Client) rollAwaited(ctx context.Context, p place) *action.Trouble {
-	if c.roll == nil {
-		return nil
-	}
+// there: many ask, and a search for each would use up Central's limits. busy says
+// that many ask.
+func (c *Client) rollAwaited(ctx context.Context, p place) (busy bool, t *action.Trouble) {
 	st, _, young := c.onRoll(ctx, p, "")
+	busy = st.Asked >= rollBusy
 	if young || st.Asked < rollWorth || c.now().Sub(st.Failed) < rollDoubt {
-		return nil
+		return busy, nil
 	}
-	return &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
+	return busy, &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
 		Text: "The tenant's inventory is being read, since many devices are asked for at once."}
 }
 

@@ -125,21 +125,28 @@ func (c *Client) bulkPages(ctx context.Context, p place, what string, query url.
 
 // walk is pages, of either kind.
 func (c *Client) walk(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
-	used := map[string]bool{}
+	return c.walkPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
+		devices, trouble := parseAll(*in.Items)
+		if trouble != nil {
+			return false, trouble
+		}
+		return take(devices, whole(in.Pages.Items))
+	})
+}
+
+// walkPages is walk for who wants the records as they came.
+func (c *Client) walkPages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
+	used := map[string]bool{query.Get("pageFromKey"): true}
 	for range most {
 		in, trouble := c.page(ctx, p, what, query, bulk)
 		if trouble != nil {
 			return trouble
 		}
-		devices, trouble := parseAll(*in.Items)
-		if trouble != nil {
+		more, trouble := take(in)
+		key := in.next()
+		if trouble != nil || !more || key == "" {
 			return trouble
 		}
-		more, trouble := take(devices, whole(in.Pages.Items))
-		if trouble != nil || !more || in.Pages.NextKey == nil || *in.Pages.NextKey == "" {
-			return trouble
-		}
-		key := *in.Pages.NextKey
 		if used[key] {
 			return unusable(what, "its pages go round in a circle")
 		}
@@ -147,6 +154,14 @@ func (c *Client) walk(ctx context.Context, p place, what string, query url.Value
 		query.Set("pageFromKey", key)
 	}
 	return unusable(what, "it has too many pages")
+}
+
+// next is the key of the page after this one; empty = there is none.
+func (p page) next() string {
+	if p.Pages.NextKey == nil {
+		return ""
+	}
+	return *p.Pages.NextKey
 }
 
 // page reads one page.

@@ -24,7 +24,7 @@ type Rate struct {
 const (
 	bulkShare    = 0.7
 	windowMargin = 0.02
-	leastMargin  = 100 * time.Millisecond
+	leastMargin  = 250 * time.Millisecond
 )
 
 // Budget implements action.Budget in Redis.
