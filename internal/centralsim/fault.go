@@ -169,12 +169,20 @@ func (s *Sim) overRate(client string, now time.Time, valid bool) (int, bool) {
 	if !valid || len(s.switches.Rates) == 0 {
 		return 0, false
 	}
+	// Some came before others that were counted already.
+	i, _ := slices.BinarySearchFunc(s.used[client], now, func(a, b time.Time) int {
+		if a.After(b) {
+			return 1
+		}
+		return -1
+	})
+	calls := slices.Insert(slices.Clone(s.used[client]), i, now)
 	for _, r := range s.switches.Rates {
-		if r.full(s.used[client], now) {
+		if r.full(calls[:i], now) {
 			return max(1, int(r.Per/time.Duration(r.Limit)/time.Second)), true
 		}
 	}
-	s.used[client] = append(s.used[client], now)
+	s.used[client] = calls
 	return 0, false
 }
 

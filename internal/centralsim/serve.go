@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -20,6 +21,7 @@ type call struct {
 	query url.Values
 	entry *Entry
 	who   grant
+	came  time.Time // before it waited for others: a gateway counts arrivals
 }
 
 // answer is what a request gets, before a fault may spoil it.
@@ -32,8 +34,9 @@ type answer struct {
 
 // ServeHTTP implements [http.Handler].
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	came := s.opt.Now()
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody))
-	c := &call{Request: r, body: body, query: r.URL.Query()}
+	c := &call{Request: r, body: body, query: r.URL.Query(), came: came}
 	s.mu.Lock()
 	c.entry = s.write(c)
 	hook := s.hook
@@ -109,7 +112,7 @@ func (s *Sim) account(next func(*call) answer) func(*call) answer {
 		g, known := s.tokens[token]
 		now := s.opt.Now()
 		valid := ok && known && now.Before(g.until)
-		wait, over := s.overRate(g.client, now, valid)
+		wait, over := s.overRate(g.client, c.came, valid)
 		s.mu.Unlock()
 		switch {
 		case !valid:

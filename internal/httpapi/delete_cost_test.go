@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/action"
 	"rollcall/internal/centralsim"
+	"rollcall/internal/ledger"
 )
 
 // trips counts round trips: requests that go out while no answer was waited for.
@@ -122,38 +123,73 @@ func (s *system) another(n int) (event map[string]any) {
 
 // BenchmarkDelete measures what a delete costs apart from Central's own time:
 // beside it, in the same run, the same calls to Central are made by a plain
-// client, one after another.
+// client, one after another. The budget of calls is roomy, and counted.
 //
 //	go test -run '^$' -bench Delete -benchtime 200x ./internal/httpapi
 func BenchmarkDelete(b *testing.B) {
-	s := newSystem(b, setup{redisURL: benchRedis(b)})
+	s := newSystem(b, setup{redisURL: benchRedis(b), rates: roomy()})
 	s.change(func(r *action.Rules) { r.Params.Limits.PerDay = []int{1 << 20} })
-	var events []map[string]any
-	for n := range 2000 {
-		events = append(events, s.another(n))
+	events := s.many(2000)
+	s.beside(b, func(n int) func() {
+		verdict := s.want(s.act("evaluate", map[string]any{"event": events[n]}), "delete", "")
+		return func() { s.want(s.remove(verdict.is("token")), "deleted", "") }
+	})
+}
+
+// BenchmarkVerifyLive measures what verify-live adds to Central's own time where
+// it is called now and then.
+//
+//	go test -run '^$' -bench VerifyLive -benchtime 200x ./internal/httpapi
+func BenchmarkVerifyLive(b *testing.B) {
+	s := newSystem(b, setup{redisURL: benchRedis(b), rates: roomy(), roll: true})
+	events := s.many(2000)
+	s.beside(b, func(n int) func() {
+		s.pass(3 * time.Minute) // nobody has asked lately
+		return func() { s.want(s.act("verify-live", map[string]any{"event": events[n]}), "inactive", "") }
+	})
+}
+
+// roomy is a budget that holds up nobody.
+func roomy() []ledger.Rate {
+	return []ledger.Rate{{Calls: 1000, Per: time.Second}, {Calls: 100_000, Per: time.Minute}, {Calls: 1_000_000, Per: 24 * time.Hour}}
+}
+
+// many puts eligible devices into Central and returns their events.
+func (s *system) many(n int) (events []map[string]any) {
+	s.t.Helper()
+	for i := range n {
+		events = append(events, s.another(i))
 	}
+	return events
+}
+
+// beside measures a step, which prepare makes ready, beside the calls to Central
+// that it makes.
+func (s *system) beside(b *testing.B, prepare func(n int) func()) {
+	b.Helper()
 	bearer := s.bearer()
-	var all, floor []float64
+	var all, floor, calls []float64
 	n := 0
 	for b.Loop() {
-		verdict := s.want(s.act("evaluate", map[string]any{"event": events[n]}), "delete", "")
-		token, before := verdict.is("token"), len(s.sim.Journal())
+		step := prepare(n)
+		before := len(s.sim.Journal())
 		n++
 		start := time.Now()
-		s.want(s.remove(token), "deleted", "")
+		step()
 		all = append(all, time.Since(start).Seconds()*1000)
-		calls := s.sim.Journal()[before:]
+		made := s.sim.Journal()[before:]
 		start = time.Now()
-		for _, c := range calls {
-			s.repeat(bearer, c)
+		for _, c := range made {
+			if c.Method != http.MethodPost {
+				s.repeat(bearer, c)
+			}
 		}
 		floor = append(floor, time.Since(start).Seconds()*1000)
-		if n == 1 {
-			b.ReportMetric(float64(len(calls)), "calls/delete")
-		}
+		calls = append(calls, float64(len(made)))
 	}
 	a, f := median(all), median(floor)
-	b.ReportMetric(a, "ms/delete")
+	b.ReportMetric(median(calls), "calls")
+	b.ReportMetric(a, "ms")
 	b.ReportMetric(f, "ms/Central")
 	b.ReportMetric(a-f, "ms/own")
 	b.ReportMetric(0, "ns/op")
