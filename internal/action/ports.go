@@ -63,7 +63,8 @@ const (
 // for all replicas. It is never half of one reading and half of another.
 type Roll interface {
 	// Named returns the state of a tenant's roll, and the devices on it with a
-	// short host name, with those whose name can't be read. It counts who asks.
+	// short host name, with those whose name can't be read. Without a name it only
+	// counts who asks.
 	Named(ctx context.Context, tenantID, short string) (RollState, []policy.Device, error)
 	// Write adds devices to a reading that has not taken the roll's place yet;
 	// Install puts it there, whole, at once.

@@ -1,5 +1,5 @@
--- The state of a roll, and the devices on it of one short name. Who asks is
--- counted, by the minute.
+-- The state of a roll, and the devices on it of one short name. Who asks for the
+-- state alone is counted, by the minute.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[2])
 local minute = math.floor(now / 60000)
@@ -11,8 +11,10 @@ if s.minute ~= tostring(minute) then
   before = s.minute == tostring(minute - 1) and asked or 0
   asked = 0
 end
-asked = asked + 1
-redis.call('HSET', KEYS[1], 'minute', tostring(minute), 'asked', asked, 'before', before)
+if ARGV[1] == '' then
+  asked = asked + 1
+  redis.call('HSET', KEYS[1], 'minute', tostring(minute), 'asked', asked, 'before', before)
+end
 local lately = asked + before
 local out = {cjson.encode({
   at = s.at or '', whole = s.whole or '', count = s.count or '', newest = s.newest or '', asked = lately,
