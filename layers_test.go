@@ -25,6 +25,7 @@ func allowed() map[string]arrows {
 		"rollcall/internal/policy":     {},
 		"rollcall/internal/action":     {[]string{"policy"}, []string{"github.com/google/uuid", "golang.org/x/sync"}},
 		"rollcall/internal/record":     {[]string{"policy"}, []string{"*"}},
+		"rollcall/internal/adexport":   {[]string{"policy", "record", "api"}, []string{"*"}},
 		"rollcall/internal/policyfile": {[]string{"policy", "record"}, []string{"*"}},
 		"rollcall/internal/central":    {[]string{"policy", "action", "record"}, []string{"*"}},
 		"rollcall/internal/ledger":     {[]string{"policy", "action"}, []string{"*"}},

@@ -203,7 +203,7 @@ func enumOf(s *openapi3.Schema) []string {
 
 func TestEveryFieldOfAnAnswerIsAlwaysThere(t *testing.T) {
 	doc := loadSpec(t)
-	for _, name := range []string{"Answer", "Reason", "Error", "FieldError", "Exclusion", "Ticket", "Failure", "Ack", "DeviceRecord", "AdminState", "Me", "ExclusionList", "TicketList", "FailureList", "DeviceRecordList", "Decision", "DecisionList", "Recovery", "Replay", "ReplayVerdict", "ReplayBaseline", "ReplayChange", "ReplayFlip"} {
+	for _, name := range []string{"Answer", "Reason", "Error", "FieldError", "Exclusion", "Ticket", "Failure", "Ack", "DeviceRecord", "AdminState", "Me", "ExclusionList", "TicketList", "FailureList", "DeviceRecordList", "Decision", "DecisionList", "Recovery", "Replay", "ReplayVerdict", "ReplayBaseline", "ReplayChange", "ReplayFlip", "InventoryDevice", "InventoryDeviceList"} {
 		s := doc.Components.Schemas[name].Value
 		required := slices.Sorted(slices.Values(s.Required))
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(s.Properties)), required); diff != "" {

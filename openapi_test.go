@@ -62,10 +62,11 @@ func TestContractHasEveryRoute(t *testing.T) {
 	want := []string{
 		"POST /v1/actions/verify-live", "POST /v1/actions/evaluate", "POST /v1/actions/delete",
 		"POST /v1/actions/ticket-open", "POST /v1/actions/ticket-close",
+		"POST /v1/actions/verify-live/batch", "POST /v1/actions/evaluate/batch",
 		"GET /v1/exclusions", "GET /v1/tickets", "GET /v1/tickets/{ticketId}",
 		"GET /v1/failures", "POST /v1/failures/{endpointId}/ack", "GET /v1/audit",
 		"GET /v1/devices", "GET /v1/devices/{endpointId}", "GET /v1/devices/{endpointId}/recovery",
-		"GET /v1/decisions", "POST /v1/policy/replay",
+		"GET /v1/decisions", "GET /v1/inventory", "POST /v1/policy/replay",
 		"POST /v1/admin/pause", "POST /v1/admin/resume", "POST /v1/admin/circuit-reset", "GET /v1/me",
 		"GET /livez", "GET /readyz", "GET /metrics",
 		"GET /openapi.yaml", "GET /openapi.json", "GET /swagger.json", "GET /docs",

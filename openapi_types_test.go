@@ -30,7 +30,10 @@ func ofSchema(s *openapi3.Schema) map[string]field {
 // null, and what may be left out is not required.
 func ofType(kind reflect.Type) map[string]field {
 	out := map[string]field{}
-	for f := range kind.Fields() {
+	for _, f := range reflect.VisibleFields(kind) {
+		if f.Anonymous { // its fields stand beside the others
+			continue
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		required := options == ""
 		raw := f.Type == reflect.TypeFor[json.RawMessage]() && name != "event"
@@ -46,6 +49,8 @@ func TestGoTypesAreTheSchemas(t *testing.T) {
 		"VerifyLiveRequest": reflect.TypeFor[api.VerifyLiveRequest](), "EvaluateRequest": reflect.TypeFor[api.EvaluateRequest](),
 		"DeleteRequest": reflect.TypeFor[api.DeleteRequest](), "TicketOpenRequest": reflect.TypeFor[api.TicketOpenRequest](),
 		"TicketCloseRequest": reflect.TypeFor[api.TicketCloseRequest](), "AckRequest": reflect.TypeFor[api.AckRequest](),
+		"VerifyLiveBatchRequest": reflect.TypeFor[api.VerifyLiveBatchRequest](), "EvaluateBatchRequest": reflect.TypeFor[api.EvaluateBatchRequest](),
+		"BatchAnswer": reflect.TypeFor[api.BatchAnswer](), "BatchItem": reflect.TypeFor[api.BatchItem](),
 		"AdminRequest": reflect.TypeFor[api.AdminRequest](), "Answer": reflect.TypeFor[api.Answer](), "Reason": reflect.TypeFor[api.Reason](),
 		"Error": reflect.TypeFor[api.Error](), "FieldError": reflect.TypeFor[api.FieldError](),
 		"Exclusion": reflect.TypeFor[api.Exclusion](), "Ticket": reflect.TypeFor[api.Ticket](), "Failure": reflect.TypeFor[api.Failure](),
@@ -56,6 +61,7 @@ func TestGoTypesAreTheSchemas(t *testing.T) {
 		"Replay": reflect.TypeFor[api.Replay](), "ReplayVerdict": reflect.TypeFor[api.ReplayVerdict](),
 		"ReplayBaseline": reflect.TypeFor[api.ReplayBaseline](), "ReplayChange": reflect.TypeFor[api.ReplayChange](),
 		"ReplayFlip":    reflect.TypeFor[api.ReplayFlip](),
+		"InventoryDevice": reflect.TypeFor[api.InventoryDevice](), "InventoryDeviceList": reflect.TypeFor[api.List[api.InventoryDevice]](),
 		"ExclusionList": reflect.TypeFor[api.List[api.Exclusion]](), "device": reflect.TypeFor[api.Device](),
 	} {
 		schema := device
@@ -66,6 +72,38 @@ func TestGoTypesAreTheSchemas(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-openapi.yaml +Go):\n%s", name, diff)
 		}
+	}
+}
+
+// TestABatchsItemIsAnAnswer holds the two schemas together, which can't refer to
+// each other: what a batch answers for an item is what the action answers.
+func TestABatchsItemIsAnAnswer(t *testing.T) {
+	schemas := loadSpec(t).Components.Schemas
+	item, answer, fault := schemas["BatchItem"].Value, schemas["Answer"].Value, schemas["Error"].Value
+	same := func(where string, want, got *openapi3.Schema, but ...string) {
+		for name, p := range got.Properties {
+			w := want.Properties[name]
+			switch {
+			case slices.Contains(but, name):
+			case w == nil:
+				t.Errorf("%s.%s: is no field of the single answer", where, name)
+			default:
+				a, errA := w.MarshalJSON()
+				b, errB := p.MarshalJSON()
+				if errA != nil || errB != nil || !cmp.Equal(string(a), string(b)) {
+					t.Errorf("%s.%s: is %s, of the single answer %s; %v %v", where, name, b, a, errA, errB)
+				}
+			}
+		}
+	}
+	same("BatchItem", answer, item, "action", "outcome", "error")
+	if got, want := len(item.Properties), len(answer.Properties)+1; got != want {
+		t.Errorf("BatchItem has %d fields, want %d", got, want)
+	}
+	inner := item.Properties["error"].Value
+	same("BatchItem.error", fault, inner)
+	if diff := cmp.Diff(fault.Required, inner.Required); diff != "" || len(inner.Properties) != len(fault.Properties) {
+		t.Errorf("BatchItem.error (-Error +error):\n%s", diff)
 	}
 }
 

@@ -55,6 +55,27 @@ type Answer struct {
 	Device *Device `json:"device"`
 }
 
+// BatchAnswer is what a batch answers with status 200.
+type BatchAnswer struct {
+	// Action is the action that each item was taken through.
+	Action    string `json:"action"`
+	RequestID string `json:"requestId"`
+	Count     int    `json:"count"`
+	// Items are the answers, in the order of the request.
+	Items []BatchItem `json:"items"`
+	// OldestFirst are the indexes of the items with the outcome delete, the one
+	// that Central has not seen for longest first.
+	OldestFirst []int `json:"oldestFirst"`
+}
+
+// BatchItem is what the action answers for one item.
+type BatchItem struct {
+	Answer
+	// Error is what the action would have answered with in place of this, with the
+	// outcome error; nil where the item has an answer.
+	Error *Error `json:"error"`
+}
+
 // Reason is one rule's finding.
 type Reason struct {
 	Code string `json:"code"`

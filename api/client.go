@@ -74,6 +74,18 @@ func (c *Client) TicketClose(ctx context.Context, in TicketCloseRequest) (*Answe
 	return c.act(ctx, "ticket-close", in)
 }
 
+// VerifyLiveBatch asks for many devices whether they are in use. An item's fault
+// stands in its place in the answer; the error is one of the whole batch.
+func (c *Client) VerifyLiveBatch(ctx context.Context, in VerifyLiveBatchRequest) (*BatchAnswer, error) {
+	return receive[BatchAnswer](ctx, c, "/v1/actions/verify-live/batch", nil, in, maxList)
+}
+
+// EvaluateBatch asks for the verdicts on many devices. An item's fault stands in
+// its place in the answer; the error is one of the whole batch.
+func (c *Client) EvaluateBatch(ctx context.Context, in EvaluateBatchRequest) (*BatchAnswer, error) {
+	return receive[BatchAnswer](ctx, c, "/v1/actions/evaluate/batch", nil, in, maxList)
+}
+
 func (c *Client) act(ctx context.Context, action string, in any) (*Answer, error) {
 	return call[Answer](ctx, c, "/v1/actions/"+action, nil, in)
 }

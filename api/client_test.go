@@ -63,6 +63,16 @@ func TestEachCallGoesToItsRoute(t *testing.T) {
 			_, err := c.Evaluate(t.Context(), api.EvaluateRequest{Event: event, Evidence: "e"})
 			return err
 		}, recorded{Method: "POST", Path: "/v1/actions/evaluate", Body: `{"event":{"central":{}},"evidence":"e"}`}},
+		{"a batch of verify-live", func(c *api.Client) error {
+			_, err := c.VerifyLiveBatch(t.Context(), api.VerifyLiveBatchRequest{Items: []api.VerifyLiveRequest{{Event: event}}})
+			return err
+		}, recorded{Method: "POST", Path: "/v1/actions/verify-live/batch", Body: `{"items":[{"event":{"central":{}}}]}`}},
+		{"a batch of evaluate", func(c *api.Client) error {
+			_, err := c.EvaluateBatch(t.Context(), api.EvaluateBatchRequest{
+				Items: []api.EvaluateRequest{{Event: event, Evidence: "e", RequestID: "i"}}, RequestID: "r",
+			})
+			return err
+		}, recorded{Method: "POST", Path: "/v1/actions/evaluate/batch", Body: `{"items":[{"event":{"central":{}},"evidence":"e","requestId":"i"}],"requestId":"r"}`}},
 		{"delete without an event", func(c *api.Client) error {
 			_, err := c.Delete(t.Context(), api.DeleteRequest{Token: "t"})
 			return err
@@ -147,6 +157,34 @@ func TestAnswersAreRead(t *testing.T) {
 	}
 	if want := time.Date(2026, 7, 2, 8, 14, 55, 0, time.UTC); !a.LastSeenAt.Equal(want) {
 		t.Errorf("lastSeenAt %v, want %v", a.LastSeenAt, want)
+	}
+}
+
+func TestAnItemOfABatchIsAnAnswerOrAnError(t *testing.T) {
+	c, _ := service(t, 200, `{"action":"evaluate","requestId":"r","count":2,"oldestFirst":[0],"items":[
+		{"action":"evaluate","outcome":"delete","token":"t","error":null},
+		{"action":"evaluate","outcome":"error","error":{"code":"invalid","status":422,"errors":[{"field":"event","problem":"is required"}]}}]}`)
+	a, err := c.EvaluateBatch(t.Context(), api.EvaluateBatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if good := a.Items[0]; good.Outcome != api.OutcomeDelete || *good.Token != "t" || good.Error != nil {
+		t.Errorf("the first item is %+v", good)
+	}
+	if bad := a.Items[1]; bad.Outcome != api.OutcomeError || bad.Error.Code != api.CodeInvalid || bad.Error.Errors[0].Field != "event" {
+		t.Errorf("the second item is %+v", bad)
+	}
+	if diff := cmp.Diff([]int{0}, a.OldestFirst); diff != "" {
+		t.Errorf("oldestFirst (-want +got):\n%s", diff)
+	}
+}
+
+func TestABatchsAnswerMayBeLong(t *testing.T) {
+	item := `{"outcome":"skip","summary":"` + strings.Repeat("x", 4000) + `"}`
+	c, _ := service(t, 200, `{"items":[`+strings.Repeat(item+",", 999)+item+`]}`)
+	a, err := c.VerifyLiveBatch(t.Context(), api.VerifyLiveBatchRequest{})
+	if err != nil || len(a.Items) != 1000 {
+		t.Errorf("%v", err)
 	}
 }
 

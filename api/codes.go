@@ -19,7 +19,7 @@ const (
 	CodeMethodNotAllowed = "method_not_allowed"
 	// CodeConflict: the ticket is open for another device. Use another ticket.
 	CodeConflict = "conflict"
-	// CodeTooLarge: the body is over 1 MiB. Send one device only.
+	// CodeTooLarge: the body is over 1 MiB, or a batch's over 8 MiB. Send less at once.
 	CodeTooLarge = "too_large"
 	// CodeUnsupportedMediaType: send application/json.
 	CodeUnsupportedMediaType = "unsupported_media_type"
@@ -32,6 +32,9 @@ const (
 	// CodeStateUnavailable: the store does not answer, so nothing was decided and
 	// nothing deleted. Wait RetryAfterSeconds and send the same again.
 	CodeStateUnavailable = "state_unavailable"
+	// CodeCentralUnavailable: Central can't be read, for a route that can answer
+	// with nothing else. Wait RetryAfterSeconds and send the same again.
+	CodeCentralUnavailable = "central_unavailable"
 )
 
 // The outcomes of the actions.
@@ -46,6 +49,9 @@ const (
 	OutcomeManual = "manual"
 	OutcomeSkip   = "skip"
 	OutcomeKeep   = "keep"
+
+	// OutcomeError is a batch's, for an item that has no answer; see BatchItem.Error.
+	OutcomeError = "error"
 
 	OutcomeDeleted        = "deleted"
 	OutcomeWouldDelete    = "would_delete"

@@ -27,6 +27,22 @@ type EvaluateRequest struct {
 	RequestID string `json:"requestId,omitempty" validate:"max=128"`
 }
 
+// VerifyLiveBatchRequest asks for many devices whether they are in use.
+type VerifyLiveBatchRequest struct {
+	// Items are at most 1,000. One without a request id gets the batch's, a dot and
+	// its index.
+	Items     []VerifyLiveRequest `json:"items" validate:"required"`
+	RequestID string              `json:"requestId,omitempty" validate:"max=128"`
+}
+
+// EvaluateBatchRequest asks what is to be done with many devices.
+type EvaluateBatchRequest struct {
+	// Items are at most 1,000. One without a request id gets the batch's, a dot and
+	// its index.
+	Items     []EvaluateRequest `json:"items" validate:"required"`
+	RequestID string            `json:"requestId,omitempty" validate:"max=128"`
+}
+
 // DeleteRequest asks for the deletion that was decided. Exactly one of Token and
 // TicketID is needed; nothing else can name a device.
 type DeleteRequest struct {

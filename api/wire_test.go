@@ -15,9 +15,10 @@ import (
 // TestAnswersLeaveNothingOut: a field that is absent can't be branched on.
 func TestAnswersLeaveNothingOut(t *testing.T) {
 	for _, v := range []any{
-		api.Answer{}, api.Reason{}, api.Device{}, api.Error{}, api.FieldError{}, api.List[api.Ticket]{},
+		api.Answer{}, api.BatchAnswer{}, api.Reason{}, api.Device{}, api.Error{}, api.FieldError{}, api.List[api.Ticket]{},
 		api.Exclusion{}, api.Ticket{}, api.Failure{}, api.Ack{}, api.AuditEntry{}, api.DeviceRecord{}, api.AdminState{}, api.Me{},
 		api.Decision{}, api.Recovery{}, api.Replay{}, api.ReplayVerdict{}, api.ReplayBaseline{}, api.ReplayChange{}, api.ReplayFlip{},
+		api.InventoryDevice{}, api.InventoryTenant{}, api.InventoryOS{}, api.InventoryHealth{}, api.InventoryPerson{}, api.InventoryGroup{},
 	} {
 		kind := reflect.TypeOf(v)
 		for field := range kind.Fields() {

@@ -56,13 +56,19 @@ func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format
 type commands struct {
 	Version kong.VersionFlag `help:"Show the version and exit."`
 
-	Dev    devCmd    `cmd:"" help:"Try everything in one process on loopback, against a simulated Central. Needs no network, no Redis, no credentials."`
-	Init   initCmd   `cmd:"" help:"Write a policy, API keys, a token key and an environment file to start from."`
-	Serve  serveCmd  `cmd:"" help:"Run the service. Needs Redis. Sends no DELETE unless ROLLCALL_MODE is live."`
+	Dev   devCmd   `cmd:"" help:"Try everything in one process on loopback, against a simulated Central. Needs no network, no Redis, no credentials."`
+	Init  initCmd  `cmd:"" help:"Write a policy, API keys, a token key and an environment file to start from."`
+	Serve serveCmd `cmd:"" help:"Run the service. Needs Redis. Sends no DELETE unless ROLLCALL_MODE is live."`
+
+	Inventory inventoryCmd `cmd:"" help:"List the devices that Central has, those inactive for some days, as NDJSON, JSON or CSV."`
+
+	Retire retireCmd `cmd:"" help:"Take a file of devices through evaluate and delete. Deletes nothing without --live."`
 	Key    keyCmd    `cmd:"" help:"Make API keys."`
 	Policy policyCmd `cmd:"" help:"Check policy files, and replay recorded decisions under one."`
 	Audit  auditCmd  `cmd:"" help:"Check the audit trail."`
 	State  stateCmd  `cmd:"" help:"Look after the store."`
+
+	Candidates candidatesCmd `cmd:"" help:"Find the devices of retired accounts: an export of AD and Central's inventory in, events out. Changes nothing."`
 
 	Pause        pauseCmd        `cmd:"" help:"Throw the kill switch: no device is deleted until resume. Works while the service is down."`
 	Resume       resumeCmd       `cmd:"" help:"Take the kill switch back."`

@@ -153,22 +153,13 @@ type service struct {
 // run serves until ctx ends, then lets what runs finish, in this order: requests,
 // the loops, deletes that outlive their requests.
 func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) error {
-	client, err := central.New(central.Options{
-		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
-		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
-		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
-		Budget: s.store.Budget(s.cfg.CentralLimits.rates()), Roll: s.store,
-	})
+	client, runner, err := s.actions()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	defer client.Close()
-	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
-		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
-		Installation: s.mark,
-	})
 	leaving := &atomic.Bool{}
-	handler, err := s.edge(runner, leaving)
+	handler, err := s.edge(runner, client, leaving)
 	if err != nil {
 		return err
 	}
@@ -198,13 +189,32 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	return errors.Join(err, runner.Wait(end), s.export(end)) // what was done last is told too
 }
 
+// actions are Central as this process knows it, to be closed by the caller, and the
+// actions on it. Whoever deletes, by HTTP or by file, does it by these.
+func (s service) actions() (*central.Client, *action.Runner, error) {
+	client, err := central.New(central.Options{
+		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
+		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
+		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
+		Budget: s.store.Budget(s.cfg.CentralLimits.rates()), Roll: s.store,
+	})
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
+		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
+		Installation: s.mark,
+	})
+	return client, runner, nil
+}
+
 // edge is the HTTP handler.
-func (s service) edge(runner *action.Runner, leaving *atomic.Bool) (http.Handler, error) {
+func (s service) edge(runner *action.Runner, inventory action.Inventory, leaving *atomic.Bool) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Runner: runner, Books: s.store, Keys: s.force.Keys, Ready: s.ready, Stopping: leaving.Load, Log: s.log,
 		Spec: rollcall.OpenAPI(), Version: version(), Mode: s.cfg.Mode, KeyRate: s.cfg.KeyRate,
 		PolicyVersion: func() string { return s.force.Rules().Params.Version }, Weak: func() []string { return s.weak },
-		Candidate: candidate,
+		Candidate: candidate, Inventory: inventory,
 	})
 }
 

@@ -105,12 +105,16 @@ var ErrConflict = errors.New("ticket is open for another device")
 var ErrForbidden = errors.New("scope needed")
 
 // VerifyLiveInput is verify-live's request.
-type VerifyLiveInput struct{ Event policy.Event }
+type VerifyLiveInput struct {
+	Event  policy.Event
+	LookBy time.Time // Central is not asked after that; zero = as long as the action has time
+}
 
 // EvaluateInput is evaluate's request.
 type EvaluateInput struct {
 	Event    policy.Event
-	Evidence string // verify-live's token; empty = none
+	Evidence string    // verify-live's token; empty = none
+	LookBy   time.Time // Central is not asked after that; zero = as long as the action has time
 }
 
 // DeleteInput is delete's request: a token or a ticket id.

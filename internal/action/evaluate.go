@@ -34,7 +34,7 @@ func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Res
 	}
 	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false
 	if !r.usable(evidence, mode, st) {
-		live, trouble = r.look(ctx, dev, rules.Params, false)
+		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params)
 		fresh = true
 	}
 	f := policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}

@@ -95,6 +95,21 @@ func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params, fresh bool)
 	return live, trouble
 }
 
+// lookBy is look for who may ask Central until a time only. Once that has passed
+// it asks no more, and the action answers as one whose own time was up.
+func (r *Runner) lookBy(ctx context.Context, by time.Time, dev Ref, p policy.Params) (policy.Live, *Trouble) {
+	if by.IsZero() {
+		return r.look(ctx, dev, p, false)
+	}
+	ctx, cancel := context.WithDeadline(ctx, by)
+	defer cancel()
+	if ctx.Err() == nil {
+		return r.look(ctx, dev, p, false)
+	}
+	t := &Trouble{Class: Transient, Own: true, Text: "The time for reading the device was up before Central could be asked."}
+	return policy.Live{Status: policy.LiveFailed, At: r.now(), Own: true, Problem: t.Text}, t
+}
+
 // counts reports whether a failed read says something about this device.
 func counts(t *Trouble) bool { return !t.Own && !t.Limited && !t.Outage }
 

@@ -22,7 +22,7 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 	if err != nil {
 		return Result{}, err
 	}
-	live, trouble := r.look(ctx, dev, p, false)
+	live, trouble := r.lookBy(ctx, in.LookBy, dev, p)
 	v := policy.Verify(policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}, p, now)
 	res := r.result(call, "verify-live", dev, mode, p, now)
 	res.Hostname, res.Reasons, res.RetryAfter = name(live, in.Event, st), v.Reasons, live.RetryAfter

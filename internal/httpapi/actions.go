@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"time"
 
 	"rollcall/api"
 	"rollcall/internal/action"
@@ -14,11 +16,16 @@ func (s *server) verifyLive(x *exchange) error {
 	if err := s.decode(x, &b); err != nil {
 		return err
 	}
+	return x.settle(s.runVerifyLive(x.c.Request.Context(), x.call(), &b, time.Time{}))
+}
+
+// runVerifyLive takes a body that was checked through the action.
+func (s *server) runVerifyLive(ctx context.Context, call action.Call, b *verifyLiveBody, lookBy time.Time) (action.Result, error) {
 	event, err := rowOf(b.Event)
 	if err != nil {
-		return err
+		return action.Result{}, err
 	}
-	return x.settle(s.cfg.Runner.VerifyLive(x.c.Request.Context(), x.call(), action.VerifyLiveInput{Event: event}))
+	return s.cfg.Runner.VerifyLive(ctx, call, action.VerifyLiveInput{Event: event, LookBy: lookBy})
 }
 
 func (s *server) evaluate(x *exchange) error {
@@ -26,12 +33,16 @@ func (s *server) evaluate(x *exchange) error {
 	if err := s.decode(x, &b); err != nil {
 		return err
 	}
+	return x.settle(s.runEvaluate(x.c.Request.Context(), x.call(), &b, time.Time{}))
+}
+
+// runEvaluate takes a body that was checked through the action.
+func (s *server) runEvaluate(ctx context.Context, call action.Call, b *evaluateBody, lookBy time.Time) (action.Result, error) {
 	event, err := rowOf(b.Event)
 	if err != nil {
-		return err
+		return action.Result{}, err
 	}
-	in := action.EvaluateInput{Event: event, Evidence: b.Evidence}
-	return x.settle(s.cfg.Runner.Evaluate(x.c.Request.Context(), x.call(), in))
+	return s.cfg.Runner.Evaluate(ctx, call, action.EvaluateInput{Event: event, Evidence: b.Evidence, LookBy: lookBy})
 }
 
 func (s *server) delete(x *exchange) error {

@@ -216,7 +216,7 @@ func TestEveryErrorCodeOfTheContractIsInTheTable(t *testing.T) {
 	want := []string{
 		api.CodeBadJSON, api.CodeUnknownField, api.CodeDuplicateKey, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
 		api.CodeMethodNotAllowed, api.CodeConflict, api.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeInvalid,
-		api.CodeRateLimited, api.CodeInternal, api.CodeStateUnavailable,
+		api.CodeRateLimited, api.CodeInternal, api.CodeStateUnavailable, api.CodeCentralUnavailable,
 	}
 	var got []string
 	for _, f := range faults() {

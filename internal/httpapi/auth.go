@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -66,10 +67,33 @@ type rates struct {
 	buckets   sync.Map // name -> *rate.Limiter
 }
 
-func (r *rates) allow(name string, now time.Time) bool {
+func (r *rates) of(name string) *rate.Limiter {
 	b, ok := r.buckets.Load(name)
 	if !ok {
 		b, _ = r.buckets.LoadOrStore(name, rate.NewLimiter(rate.Limit(r.perSecond), r.perSecond))
 	}
-	return b.(*rate.Limiter).AllowN(now, 1)
+	return b.(*rate.Limiter)
+}
+
+func (r *rates) allow(name string, now time.Time) bool { return r.of(name).AllowN(now, 1) }
+
+// await waits for a turn, but no longer than most: where that is too short it
+// takes none, and says so at once.
+func (r *rates) await(ctx context.Context, name string, now time.Time, most time.Duration) error {
+	turn := r.of(name).ReserveN(now, 1)
+	wait := turn.DelayFrom(now)
+	if wait <= 0 {
+		return nil
+	}
+	if wait > most {
+		turn.CancelAt(now)
+		return errRateLimited
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return nil
 }

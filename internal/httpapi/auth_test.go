@@ -94,6 +94,8 @@ func needed() map[string][]string {
 	return map[string][]string{
 		"POST " + verifyPath:                          {"verify"},
 		"POST " + evaluatePath:                        {"evaluate"},
+		"POST " + verifyPath + "/batch":               {"verify"},
+		"POST " + evaluatePath + "/batch":             {"evaluate"},
 		"POST " + deletePath:                          {"delete"},
 		"POST " + openPath:                            {"ticket"},
 		"POST " + closePath:                           {"ticket"},
@@ -107,6 +109,7 @@ func needed() map[string][]string {
 		"GET /v1/devices/" + endpointID:               {"read"},
 		"GET /v1/devices/" + endpointID + "/recovery": {"read"},
 		"GET /v1/decisions":                           {"read"},
+		"GET /v1/inventory":                           {"read"},
 		"POST /v1/policy/replay":                      {"admin"},
 		"POST /v1/admin/pause":                        {"admin", "delete"},
 		"POST /v1/admin/resume":                       {"admin"},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -47,6 +48,26 @@ func (b *evaluateBody) member(name string) slot {
 		return slot{into: &b.Event}
 	case "evidence":
 		return slot{into: &b.Evidence, most: longToken}
+	case "requestId":
+		return slot{into: &b.RequestID, most: longRequest}
+	}
+	return slot{}
+}
+
+// batchBody holds the items as they came: each is read by itself.
+type batchBody struct {
+	Items     []json.RawMessage `json:"items" validate:"required"`
+	RequestID string            `json:"requestId"`
+	asked     []string          // the names that came, to find those that come twice
+}
+
+func (b *batchBody) named() string { return b.RequestID }
+
+func (b *batchBody) member(name string) slot {
+	b.asked = append(b.asked, name)
+	switch name {
+	case "items":
+		return slot{into: &b.Items, most: mostItems}
 	case "requestId":
 		return slot{into: &b.RequestID, most: longRequest}
 	}
@@ -178,11 +199,8 @@ func newValidator() *validator.Validate {
 }
 
 // check puts what the tags find beside the problems found already, one for
-// each field, and a bad X-Request-ID among them where it would have counted.
-func (s *server) check(x *exchange, m message, found problems) error {
-	if x.badHeader && m.named() == "" {
-		found.add("requestId", badRequestID)
-	}
+// each field.
+func (s *server) check(m message, found problems) error {
 	err := s.valid.Struct(m)
 	var tagged validator.ValidationErrors
 	switch {

@@ -19,6 +19,7 @@ import (
 
 const (
 	maxBody  = 1 << 20 // bytes
+	maxBatch = 8 << 20 // bytes of a batch
 	maxDepth = 100     // arrays and objects within each other
 	maxShown = 80      // characters of a caller's key in an error
 )
@@ -33,10 +34,10 @@ type message interface {
 }
 
 // slot is where a top-level field goes: a *string, an *api.TicketID, or a
-// *json.RawMessage for an event.
+// *json.RawMessage for an event, or a *[]json.RawMessage for the items of a batch.
 type slot struct {
 	into  any
-	most  int  // characters
+	most  int  // characters, or items
 	long  bool // may have line breaks and tabs
 	exact bool // blanks at its ends are part of it
 }
@@ -44,14 +45,19 @@ type slot struct {
 // decode reads the request's body into m. What is wrong with the text is told
 // before what is wrong with its values, whatever comes first in it.
 func (s *server) decode(x *exchange, m message) error {
+	return s.decodeWith(x, m, maxBody, parse)
+}
+
+// decodeWith is decode for a body of at most that many bytes.
+func (s *server) decodeWith(x *exchange, m message, most int64, parse func([]byte, message) (problems, error)) error {
 	if err := jsonOnly(x.c.Request.Header); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.c.Writer, x.c.Request.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(x.c.Writer, x.c.Request.Body, most))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return errTooLarge
+			return refuse(errTooLarge, fmt.Sprintf("the body is larger than %d MiB", most>>20))
 		}
 		return refuse(errBadJSON, "the body could not be read to its end")
 	}
@@ -60,7 +66,10 @@ func (s *server) decode(x *exchange, m message) error {
 	if err != nil {
 		return err
 	}
-	return s.check(x, m, found)
+	if x.badHeader && m.named() == "" {
+		found.add("requestId", badRequestID)
+	}
+	return s.check(m, found)
 }
 
 // jsonOnly refuses what does not say that it is JSON in UTF-8.
@@ -84,7 +93,11 @@ func parse(body []byte, m message) (found problems, err error) {
 	if tooDeep(body) {
 		return nil, refuse(errBadJSON, fmt.Sprintf("the body is nested deeper than %d", maxDepth))
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
+	return parseText(jsontext.NewDecoder(bytes.NewBuffer(body)), m)
+}
+
+// parseText is parse for a text of which it is not known yet whether it is JSON.
+func parseText(dec *jsontext.Decoder, m message) (found problems, err error) {
 	switch start, err := dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
 		return nil, refuse(errBadJSON, "the body is empty")
@@ -156,6 +169,8 @@ func (f slot) put(value jsontext.Value) (problem string, err error) {
 		return problem, nil
 	case *json.RawMessage:
 		return event(value, into)
+	case *[]json.RawMessage:
+		return f.list(value, into)
 	}
 	return "", fmt.Errorf("a field of type %T can't be read", f.into)
 }

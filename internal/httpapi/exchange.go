@@ -28,6 +28,7 @@ type exchange struct {
 	badHeader bool // X-Request-ID was given and can't be used
 	key       Key
 	result    action.Result // of an action; else empty
+	items     int           // of a batch
 	code      string        // of the error answered
 	err       error         // the real one
 	stack     string        // of a panic
@@ -164,6 +165,9 @@ func (s *server) log(x *exchange, took time.Duration, cut bool) {
 		if f[1] != "" {
 			e = e.Str(f[0], f[1])
 		}
+	}
+	if x.items > 0 {
+		e = e.Int("items", x.items)
 	}
 	if cut {
 		e = e.Bool("cut", true)

@@ -28,6 +28,7 @@ var (
 	errInvalid      = errors.New("request cannot be used")
 	errRateLimited  = errors.New("too many requests")
 	errNotReady     = errors.New("not ready")
+	errCentral      = errors.New("central can't be read")
 )
 
 // refusal is a fault of the request with a sentence for the caller.
@@ -83,7 +84,7 @@ func faults() []fault {
 		{errForbidden, 403, api.CodeForbidden, 0, "Scope missing", "the key lacks a scope that this needs", "Use a key with that scope, or have the scope added to this key."},
 		{action.ErrForbidden, 403, api.CodeForbidden, 0, "Scope missing", "the key lacks a scope that this needs", "Use a key with that scope, or have the scope added to this key."},
 		{errMediaType, 415, api.CodeUnsupportedMediaType, 0, "Not JSON", "the body must be sent as application/json, in UTF-8, not compressed", "Set the header Content-Type: application/json."},
-		{errTooLarge, 413, api.CodeTooLarge, 0, "Body too large", "the body is larger than 1 MiB", "Send one device in each request."},
+		{errTooLarge, 413, api.CodeTooLarge, 0, "Body too large", "the body is larger than 1 MiB", "Send less at once: one device in each request, fewer in each batch."},
 		{errBadJSON, 400, api.CodeBadJSON, 0, "Not one JSON object", "the body is not one JSON object", "Send exactly one JSON object; check quotes and commas in the playbook's template."},
 		{errDuplicateKey, 400, api.CodeDuplicateKey, 0, "Key comes twice", "a key comes twice in one object", "Send every key once; which of the two was meant can't be guessed."},
 		{errUnknownField, 400, api.CodeUnknownField, 0, "Unknown field", "a field is not known here", "Remove or rename the field; GET /openapi.yaml lists those that are known."},
@@ -105,6 +106,7 @@ func faults() []fault {
 		{action.ErrState, 503, api.CodeStateUnavailable, 5, "State unavailable", "the service's store does not answer", "Wait the seconds that Retry-After gives, then send the same again."},
 		{context.DeadlineExceeded, 503, api.CodeStateUnavailable, 5, "State unavailable", "the service's store did not answer in time", "Wait the seconds that Retry-After gives, then send the same again."},
 		{context.Canceled, 503, api.CodeStateUnavailable, 5, "State unavailable", "the request was given up before it was answered", "Wait the seconds that Retry-After gives, then send the same again."},
+		{errCentral, 503, api.CodeCentralUnavailable, 30, "Central unavailable", "Sophos Central can't be read now; the log has why under this requestId", "Wait the seconds that Retry-After gives, then send the same again."},
 		{errNotReady, 503, api.CodeStateUnavailable, 5, "Not ready", "the service is not ready", "Wait the seconds that Retry-After gives; the log says what is missing."},
 		{nil, 500, api.CodeInternal, 0, "Internal error", "an internal error happened; the log has it under this requestId", "Give the operator of this service the requestId."},
 	}
@@ -143,20 +145,13 @@ func scopeDetail(err error) string {
 
 // fail answers with err. The real error goes to the log line, and only there.
 func (x *exchange) fail(err error) {
-	f, fields := faultOf(err)
-	x.code, x.err = f.code, err
-	body := api.Error{
-		Type: "urn:rollcall:error:" + f.code, Title: f.title, Status: f.status, Detail: f.detail,
-		Instance: x.c.Request.URL.EscapedPath(), Code: f.code, RequestID: x.requestID,
-		Retryable: f.retry > 0, Errors: append([]api.FieldError{}, fields...), Fixes: []string{f.fix},
-		ErrorText: f.detail, Message: f.detail,
-	}
+	body := x.errorBody(err, x.requestID)
+	x.code, x.err = body.Code, err
 	h := x.c.Writer.Header()
-	if f.retry > 0 {
-		body.RetryAfterSeconds = &f.retry
-		h.Set("Retry-After", strconv.Itoa(f.retry))
+	if body.RetryAfterSeconds != nil {
+		h.Set("Retry-After", strconv.Itoa(*body.RetryAfterSeconds))
 	}
-	if f.status == http.StatusUnauthorized {
+	if body.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 		h.Del("Allow") // not before the caller is known
 	}
@@ -164,9 +159,24 @@ func (x *exchange) fail(err error) {
 	if wantsProblem(x.c.Request.Header) {
 		kind = "application/problem+json"
 	}
-	if err := x.write(f.status, kind, body); err != nil {
+	if err := x.write(body.Status, kind, body); err != nil {
 		x.err = fmt.Errorf("%w; then: %w", x.err, err)
 	}
+}
+
+// errorBody is err as callers see it.
+func (x *exchange) errorBody(err error, requestID string) api.Error {
+	f, fields := faultOf(err)
+	body := api.Error{
+		Type: "urn:rollcall:error:" + f.code, Title: f.title, Status: f.status, Detail: f.detail,
+		Instance: x.c.Request.URL.EscapedPath(), Code: f.code, RequestID: requestID,
+		Retryable: f.retry > 0, Errors: append([]api.FieldError{}, fields...), Fixes: []string{f.fix},
+		ErrorText: f.detail, Message: f.detail,
+	}
+	if f.retry > 0 {
+		body.RetryAfterSeconds = &f.retry
+	}
+	return body
 }
 
 // wantsProblem reports whether the caller names the problem type itself: many

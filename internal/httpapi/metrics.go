@@ -33,7 +33,7 @@ func newMetrics(books action.Books) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "status"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_action_outcomes_total", Help: "Answers of actions by action, outcome and first reason.",
+			Name: "rollcall_action_outcomes_total", Help: "Answers of actions by action, outcome and first reason; an item of a batch that has the outcome error by its error's code.",
 		}, []string{"action", "outcome", "reasonCode"}),
 		show: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 	}
@@ -53,8 +53,13 @@ func (m *metrics) observe(x *exchange, took time.Duration, cut bool) {
 	m.requests.WithLabelValues(x.route.path, status).Inc()
 	m.seconds.WithLabelValues(x.route.path, status).Observe(took.Seconds())
 	if x.result.Outcome != "" {
-		m.outcomes.WithLabelValues(x.result.Action, x.result.Outcome, codeOf(x.result)).Inc()
+		m.outcome(x.result.Action, x.result.Outcome, codeOf(x.result))
 	}
+}
+
+// outcome counts one answer of an action.
+func (m *metrics) outcome(action, outcome, code string) {
+	m.outcomes.WithLabelValues(action, outcome, code).Inc()
 }
 
 func (s *server) showMetrics(x *exchange) error {

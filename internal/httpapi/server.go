@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,19 +35,23 @@ type Config struct {
 	Mode          string
 	PolicyVersion func() string    // optional: of the policy in force
 	Weak          func() []string  // optional: sentences on the set-up's weak spots
-	KeyRate       int              // requests per second and key
+	KeyRate       int              // requests per second and key; as many items of batches
+	BatchTime     time.Duration    // optional: how long a batch may ask Central
 	Now           func() time.Time // optional: the time
 	// Candidate reads the text of a policy that is not in force. The faults are
 	// empty where the policy can be used.
 	Candidate func(text []byte) (policy.Params, []PolicyFault)
+	Inventory action.Inventory // optional: without, GET /v1/inventory answers 503
 }
 
 type server struct {
 	cfg     Config
 	valid   *validator.Validate
 	rates   *rates
+	items   *rates // of batches: they take nothing from single requests
 	docs    *docs
 	metrics *metrics
+	reading atomic.Int32 // inventories under way
 }
 
 // New returns the handler of the whole service. It fails where the config lacks
@@ -60,7 +65,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, valid: newValidator(), rates: &rates{perSecond: cfg.KeyRate},
+		cfg: cfg, valid: newValidator(), rates: &rates{perSecond: cfg.KeyRate}, items: &rates{perSecond: cfg.KeyRate},
 		docs: d, metrics: newMetrics(cfg.Books),
 	}
 	return s.engine()
@@ -76,6 +81,9 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.PolicyVersion == nil {
 		cfg.PolicyVersion = func() string { return "" }
+	}
+	if cfg.BatchTime <= 0 {
+		cfg.BatchTime = batchTime
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -111,6 +119,8 @@ func (s *server) routes() []route {
 	return []route{
 		{"POST", "/v1/actions/verify-live", needs(api.ScopeVerify), s.verifyLive, false},
 		{"POST", "/v1/actions/evaluate", needs(api.ScopeEvaluate), s.evaluate, false},
+		{"POST", "/v1/actions/verify-live/batch", needs(api.ScopeVerify), s.verifyLiveBatch, false},
+		{"POST", "/v1/actions/evaluate/batch", needs(api.ScopeEvaluate), s.evaluateBatch, false},
 		{"POST", "/v1/actions/delete", needs(api.ScopeDelete), s.delete, false},
 		{"POST", "/v1/actions/ticket-open", needs(api.ScopeTicket), s.ticketOpen, false},
 		{"POST", "/v1/actions/ticket-close", needs(api.ScopeTicket), s.ticketClose, false},
@@ -125,6 +135,7 @@ func (s *server) routes() []route {
 		{"GET", "/v1/devices/:endpointId", needs(api.ScopeRead), s.device, false},
 		{"GET", "/v1/devices/:endpointId/recovery", needs(api.ScopeRead), s.recovery, false},
 		{"GET", "/v1/decisions", needs(api.ScopeRead), s.decisions, false},
+		{"GET", "/v1/inventory", needs(api.ScopeRead), s.inventory, false},
 		{"POST", "/v1/policy/replay", needs(api.ScopeAdmin), s.replay, false},
 		{"POST", "/v1/admin/pause", needs(api.ScopeAdmin, api.ScopeDelete), s.pause, false},
 		{"POST", "/v1/admin/resume", needs(api.ScopeAdmin), s.resume, false},

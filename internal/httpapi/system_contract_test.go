@@ -20,8 +20,8 @@ func TestTheContractIsShownWhole(t *testing.T) {
 	c := newContract(t)
 	for name, scene := range map[string]func(t *testing.T, c *contract){
 		"verdicts": sceneVerdicts, "deletes": sceneDeletes, "tickets": sceneTickets, "books": sceneBooks,
-		"deferred": sceneDeferred, "limits": sceneLimits, "verify": sceneVerify, "errors": sceneErrors,
-		"sheets": sceneSheets,
+		"deferred": sceneDeferred, "limits": sceneLimits, "batch": sceneBatch, "verify": sceneVerify, "errors": sceneErrors,
+		"sheets": sceneSheets, "inventory": sceneInventory,
 	} {
 		t.Run(name, func(t *testing.T) { scene(t, c) })
 	}

@@ -37,6 +37,7 @@ type system struct {
 	store  *ledger.Store
 	redis  *miniredis.Miniredis
 	runner *action.Runner
+	lists  action.Inventory
 	offset *atomic.Int64
 	rules  *atomic.Pointer[action.Rules]
 	sample map[string]centralsim.SampleDevice
@@ -171,6 +172,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
+	s.lists = client
 	mark, _, err := s.store.InitMark(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +212,7 @@ func (s *system) serve(opt setup) {
 	}
 	edge, err := httpapi.New(httpapi.Config{
 		Runner: s.runner, Books: books, Keys: func() *httpapi.Keys { return keys }, Ready: s.store.Ping, Log: zerolog.Nop(),
-		Spec: opt.spec, Version: "test", Mode: opt.mode, KeyRate: opt.keyRate, Now: s.now, Candidate: candidate,
+		Spec: opt.spec, Version: "test", Mode: opt.mode, KeyRate: opt.keyRate, Now: s.now, Candidate: candidate, Inventory: s.lists,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"rollcall/internal/adexport"
+	"rollcall/internal/policy"
+	"rollcall/internal/policyfile"
+	"rollcall/internal/record"
+)
+
+// candidatesCmd makes events of what the directory and Central say.
+type candidatesCmd struct {
+	readFlags   `group:"settings"`
+	storeFlags  `group:"settings"`
+	policyFlags `group:"settings"`
+
+	AD         string   `name:"ad" required:"" placeholder:"FILE" help:"Export of the computer accounts: CSV or JSON of Get-ADComputer, or LDIF; - is standard input."`
+	ADFormat   string   `name:"ad-format" enum:",csv,ldif,json" default:"" placeholder:"FORMAT" help:"csv, ldif or json (told by the content)."`
+	DisabledAt string   `name:"disabled-at-field" default:"disabledAt" placeholder:"NAME" help:"The export's field with the time at which the account was disabled (${default}). AD itself keeps none; whenChanged is not it."`
+	OU         []string `name:"ou" sep:"none" placeholder:"DN" help:"Take only accounts below this OU. Repeatable (the policy's disabledOUs)."`
+	All        bool     `help:"Take every account, wherever it is."`
+	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory --format ndjson\" wrote, in place of Central itself; - is standard input."`
+	ObservedAt string   `name:"observed-at" placeholder:"TIME" help:"When the directory was as the export says, in RFC 3339 (the time of the older of the two files, or now)."`
+	Out        string   `placeholder:"FILE" help:"Where the events go (standard output). It is there once all is done, or not at all."`
+	Unmatched  string   `placeholder:"FILE" help:"Where the accounts without an event go, as NDJSON, each with its reason."`
+	Strict     bool     `help:"Fail at the first row that can't be read."`
+}
+
+// policyFlags are the settings of a command that asks the policy which OUs are meant.
+type policyFlags struct {
+	PolicyFile string `placeholder:"FILE" help:"The policy."`
+}
+
+// Help is what --help says below the flags.
+func (candidatesCmd) Help() string {
+	return `Every account below the OUs is looked for among Central's devices by its short name, in any case; each device of that name makes an event, one a
+line, as evaluate, the batch routes and "rollcall retire" take it. Which of them may go is for the policy to say. A name of 15 characters, at
+which AD cuts names, also finds the devices of which it is the beginning, where no account has their whole name.
+
+An account that finds no device is unmatched, and that says nothing of any device. An account whose name is also that of another account of its
+domain, which is enabled or not in the OUs, is held back: the device may be the other's.
+
+Rows that can't be read are told with their line and left out. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`
+}
+
+// Run implements the command.
+func (c *candidatesCmd) Run(ctx context.Context, p *process) error {
+	policyFile, err := c.load(p)
+	if err != nil {
+		return err
+	}
+	s := &sifting{p: p, strict: c.Strict, roster: roster{all: c.All}, observedAt: time.Now().UTC()}
+	if s.roster.ous, err = c.ous(p, policyFile); err != nil {
+		return err
+	}
+	if err := c.readAD(s); err != nil {
+		return fmt.Errorf("%s: %w", c.AD, err)
+	}
+	records, done, err := c.records(s)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c.stamp(s)
+	out, err := newSheet(p.stdout, c.Out)
+	if err != nil {
+		return err
+	}
+	defer out.drop()
+	if err := s.sift(records(ctx), out); err != nil {
+		return err
+	}
+	return errors.Join(c.listUnmatched(s), out.keep(), s.summary())
+}
+
+// load checks the flags that can be checked before anything is read, and finds the
+// policy's file where its OUs are needed.
+func (c *candidatesCmd) load(p *process) (policyFile string, err error) {
+	switch {
+	case c.All && len(c.OU) > 0:
+		return "", usagef("--all and --ou contradict each other")
+	case c.AD == "-" && c.Inventory == "-":
+		return "", usagef("only one of --ad and --inventory can be standard input")
+	}
+	if _, ok := record.ParseTime(c.ObservedAt); c.ObservedAt != "" && !ok {
+		return "", usagef("--observed-at must be a time in RFC 3339 with its zone")
+	}
+	for _, file := range []string{c.Out, c.Unmatched} {
+		if _, err := os.Lstat(file); file != "" && err == nil {
+			return "", usagef("%s is there already, and is not written over", file)
+		}
+	}
+	if c.All || len(c.OU) > 0 {
+		return "", nil
+	}
+	cfg, err := loadConfig(p, "PolicyFile")
+	if err != nil {
+		return "", fmt.Errorf("%w (or say with --ou or --all which accounts are meant)", err)
+	}
+	return cfg.PolicyFile, nil
+}
+
+// ous are the OUs of the flags, or else of the policy.
+func (c *candidatesCmd) ous(p *process, policyFile string) ([]policy.DN, error) {
+	if c.All {
+		return nil, nil
+	}
+	var out []policy.DN
+	for _, s := range c.OU {
+		dn, err := record.ParseDN(s)
+		if err != nil {
+			return nil, usagef("--ou: %w", err)
+		}
+		out = append(out, dn)
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	params, err := policyfile.Load(policyFile)
+	if err != nil {
+		return nil, usagef("%s: %w", policyFile, err)
+	}
+	if len(params.VIP.Groups) > 0 {
+		say(p.stderr, "note: an export of computers does not tell the groups of their users, so vip.groups of the policy meets only computers in them; "+
+			"name the users in vip.users, or set require: [owner] in the policy")
+	}
+	return params.DisabledOUs, nil
+}
+
+// readAD reads the whole export, of which only the accounts below the OUs are kept.
+func (c *candidatesCmd) readAD(s *sifting) error {
+	in, age, err := openInput(s.p, c.AD)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	s.older(age)
+	for row, err := range adexport.Read(in, adexport.Options{Format: adexport.Format(c.ADFormat), DisabledAt: c.DisabledAt}) {
+		fault, single := errors.AsType[*adexport.Fault](err)
+		switch {
+		case single:
+			err = s.unreadableRow(c.AD, fault.Line, fault.Problem)
+		case err == nil:
+			err = s.roster.add(row)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.roster.rows == 0 {
+		return errors.New("it holds no computer account that can be read")
+	}
+	s.roster.index()
+	say(s.p.stderr, "%s: %d accounts, %d of them below the OUs", printable(c.AD), s.roster.rows, len(s.roster.taken))
+	if s.roster.unexpanded > 0 {
+		say(s.p.stderr, "note: of %d accounts the export holds no groups but the name of a type; events say nothing of groups there. "+
+			`Export them with: Select-Object *,@{n="MemberOf";e={$_.MemberOf -join ";"}} -ExcludeProperty MemberOf`, s.roster.unexpanded)
+	}
+	return nil
+}
+
+// stamp takes the time that was given in place of the files' own.
+func (c *candidatesCmd) stamp(s *sifting) {
+	if at, ok := record.ParseTime(c.ObservedAt); ok {
+		s.observedAt = at
+	}
+}
+
+// listUnmatched writes the accounts that made no event.
+func (c *candidatesCmd) listUnmatched(s *sifting) error {
+	if c.Unmatched == "" {
+		return nil
+	}
+	out, err := newSheet(s.p.stdout, c.Unmatched)
+	if err != nil {
+		return err
+	}
+	defer out.drop()
+	for _, a := range s.roster.taken {
+		if reason := a.reason(); reason != "" {
+			line := struct {
+				Line      int             `json:"line"`
+				Reason    string          `json:"reason"`
+				Directory json.RawMessage `json:"directory"`
+			}{a.line, reason, a.directory}
+			if err := out.write(line); err != nil {
+				return err
+			}
+		}
+	}
+	return out.keep()
+}
+
+// openInput opens a file that the operator names, and says when it was written.
+func openInput(p *process, name string) (io.ReadCloser, time.Time, error) {
+	if name == "-" {
+		return io.NopCloser(p.stdin), time.Time{}, nil
+	}
+	f, err := os.Open(name) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, time.Time{}, usageError{err}
+	}
+	info, err := f.Stat()
+	if err != nil || info.IsDir() {
+		return nil, time.Time{}, usageError{errors.Join(fmt.Errorf("%s is no file", name), err, f.Close())}
+	}
+	return f, info.ModTime(), nil
+}
+
+// sheet takes JSON lines. One with a file's name is written beside it, and takes
+// the name only when it is kept: half a list must not pass for a whole one.
+type sheet struct {
+	w    *bufio.Writer
+	enc  *json.Encoder
+	file *os.File // nil = standard output
+	name string
+}
+
+func newSheet(stdout io.Writer, name string) (*sheet, error) {
+	s := &sheet{name: name}
+	to := stdout
+	if name != "" {
+		f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+		if err != nil {
+			return nil, usageError{err}
+		}
+		s.file, to = f, f
+	}
+	s.w = bufio.NewWriter(to)
+	s.enc = json.NewEncoder(s.w)
+	s.enc.SetEscapeHTML(false)
+	return s, nil
+}
+
+func (s *sheet) write(v any) error { return s.enc.Encode(v) }
+
+// keep ends the sheet. Nothing may be written after it.
+func (s *sheet) keep() error {
+	err := s.w.Flush()
+	if err != nil || s.file == nil {
+		return err
+	}
+	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(s.file.Name(), s.name); err != nil {
+		return err
+	}
+	s.file = nil
+	return nil
+}
+
+// drop takes away what was not kept.
+func (s *sheet) drop() {
+	if s.file != nil {
+		_ = s.file.Close() // it may be closed
+		_ = os.Remove(s.file.Name())
+	}
+}
