@@ -90,7 +90,7 @@ func openRetireJournal(path string) (*retireJournal, error) {
 }
 
 func (j *retireJournal) begin(path string) error {
-	err := syscall.Flock(int(j.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor is small
+	err := syscall.Flock(int(j.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return errors.New("another run is using it")
 	}

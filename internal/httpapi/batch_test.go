@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"rollcall/api"
 	"rollcall/internal/action"
@@ -75,14 +76,16 @@ func crowd(tb testing.TB, change ...func(*Config)) (*edge, *many, *shared) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	rules := func() action.Rules { return action.Rules{Params: testParams()} }
+	rules, log := func() action.Rules { return action.Rules{Params: testParams()} }, &bytes.Buffer{}
 	stand := func(c *Config) {
-		c.Now = time.Now
+		c.Now, c.Log = time.Now, zerolog.New(zerolog.SyncWriter(log))
 		c.Runner = action.New(m, l, sealer, rules, theTime, action.Settings{
 			Mode: action.DryRun, ActionTimeout: 4 * time.Second, CentralTimeout: 10 * time.Second,
 		})
 	}
-	return newEdge(tb, append([]func(*Config){stand}, change...)...), m, l
+	e := newEdge(tb, append([]func(*Config){stand}, change...)...)
+	e.log = log
+	return e, m, l
 }
 
 // liveOf is a device that Central has not seen for so many days.
@@ -382,6 +385,9 @@ func TestAnItemThatWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
 			if codeOfItem(item) != want || item.Retryable != (want != "INACTIVE") {
 				t.Errorf("item %d: %s %s, want %s", i, item.Outcome, codeOfItem(item), want)
 			}
+		}
+		if got := outcomes(e.answered(t, verifyBatch, nths(1), 1)); got["inactive INACTIVE"] != 1 {
+			t.Errorf("what was refused took the turns of those who come later: %v", got)
 		}
 	})
 }
