@@ -60,7 +60,7 @@ func TestGoTypesAreTheSchemas(t *testing.T) {
 		"Recovery": reflect.TypeFor[api.Recovery](), "ReplayRequest": reflect.TypeFor[api.ReplayRequest](),
 		"Replay": reflect.TypeFor[api.Replay](), "ReplayVerdict": reflect.TypeFor[api.ReplayVerdict](),
 		"ReplayBaseline": reflect.TypeFor[api.ReplayBaseline](), "ReplayChange": reflect.TypeFor[api.ReplayChange](),
-		"ReplayFlip":    reflect.TypeFor[api.ReplayFlip](),
+		"ReplayFlip":      reflect.TypeFor[api.ReplayFlip](),
 		"InventoryDevice": reflect.TypeFor[api.InventoryDevice](), "InventoryDeviceList": reflect.TypeFor[api.List[api.InventoryDevice]](),
 		"ExclusionList": reflect.TypeFor[api.List[api.Exclusion]](), "device": reflect.TypeFor[api.Device](),
 	} {
