@@ -59,7 +59,7 @@ func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref, busy b
 	w := &mergeWaiter{dev: dev, got: make(chan looked, 1)}
 	w.till, _ = ctx.Deadline()
 	if c.merging.join(p.tenantID, w, busy) {
-		c.aside.Go(func() { c.mergeLane(p) })
+		c.aside.Go(func() { c.mergeLane(p) }) //nolint:contextcheck // it reads for others too, and outlives who began it
 	}
 	select {
 	case <-ctx.Done():

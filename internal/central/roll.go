@@ -90,7 +90,7 @@ func (c *Client) renewRoll(ctx context.Context, p place, st action.RollState) {
 	c.aside.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollMost)
 		defer cancel()
-		stop := context.AfterFunc(c.ending, cancel)
+		stop := context.AfterFunc(c.ending, cancel) //nolint:contextcheck // the client's end, not the caller's
 		defer stop()
 		err := c.readRoll(ctx, p, task, st)
 		end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
