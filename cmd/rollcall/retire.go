@@ -89,7 +89,7 @@ func (c *retireCmd) Run(ctx context.Context, p *process) error {
 	defer client.Close()
 	r := &retireRun{
 		cmd: c, p: p, runner: runner, rules: force.Rules().Params, journal: journal, mode: cfg.Mode, yes: yes,
-		id: uuid.NewString(), begun: time.Now(), settle: 2 * (cfg.ActionTimeout + cfg.CentralTimeout),
+		policyFile: cfg.PolicyFile, id: uuid.NewString(), begun: time.Now(), settle: 2 * (cfg.ActionTimeout + cfg.CentralTimeout),
 	}
 	r.take(rows)
 	return r.run(ctx)
@@ -195,18 +195,19 @@ func (c *retireCmd) trusted(ctx context.Context, p *process, cfg Config, store *
 
 // retireRun is one run of the command.
 type retireRun struct {
-	cmd     *retireCmd
-	p       *process
-	runner  *action.Runner
-	rules   policy.Params
-	journal *retireJournal
-	mode    string
-	yes     map[string]int // tenant: count, as given for scripts; nil = to be typed
-	id      string
-	begun   time.Time
-	settle  time.Duration // how long what outlives its action is waited for at the end
-	items   []*retireItem // in the order of the file
-	doomed  []*retireItem // what may be deleted, oldest last-seen first
+	cmd        *retireCmd
+	p          *process
+	runner     *action.Runner
+	rules      policy.Params
+	journal    *retireJournal
+	mode       string
+	yes        map[string]int // tenant: count, as given for scripts; nil = to be typed
+	policyFile string
+	id         string
+	begun      time.Time
+	settle     time.Duration // how long what outlives its action is waited for at the end
+	items      []*retireItem // in the order of the file
+	doomed     []*retireItem // what may be deleted, oldest last-seen first
 }
 
 // retireItem is one device on its way.

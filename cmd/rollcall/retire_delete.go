@@ -10,6 +10,7 @@ import (
 	"rollcall/api"
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
+	"rollcall/internal/policyfile"
 )
 
 // The bounds of trying again.
@@ -73,6 +74,8 @@ func (r *retireRun) deleteAll(ctx context.Context) error {
 			return errInterrupted
 		case stopped[tenant]:
 			continue
+		case !r.samePolicy():
+			return fmt.Errorf("the policy file has changed since the table was shown: %w", errLeft)
 		}
 		turn, err := r.deleteOne(ctx, it)
 		if err != nil {
@@ -88,6 +91,14 @@ func (r *retireRun) deleteAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// samePolicy reports whether the policy file still says what the table was made
+// by: a run may take hours, and an operator may have protected a device meanwhile.
+// One that can't be read is another.
+func (r *retireRun) samePolicy() bool {
+	params, err := policyfile.Load(r.policyFile)
+	return err == nil && params.Version == r.rules.Version
 }
 
 // deleteOne takes a device through delete. The token is sent again only after an
@@ -108,8 +119,13 @@ func (r *retireRun) deleteOne(ctx context.Context, it *retireItem) (retireTurn, 
 			if anew++; anew > retireAnew {
 				return turnAgain, nil
 			}
-			if still, err := r.evaluateAnew(ctx, it); err != nil || !still {
-				return turnDone, err
+			switch still, err := r.evaluateAnew(ctx, it); {
+			case err != nil:
+				return turnStop, err
+			case !still && it.is.Outcome == api.OutcomeDeferred:
+				return turnAgain, nil
+			case !still:
+				return turnDone, nil
 			}
 			continue
 		case turnQueue:
@@ -156,6 +172,10 @@ func (r *retireRun) evaluateAnew(ctx context.Context, it *retireItem) (still boo
 	}
 	if it.is.Verdict == api.OutcomeDelete && it.is.Mode == action.LiveMode && it.is.LastSeenAt != nil && it.is.LastSeenAt.Equal(seen) {
 		return true, nil
+	}
+	if it.is.Verdict == api.OutcomeSkip { // not now: the next run asks again
+		it.is.Outcome, it.token = api.OutcomeDeferred, ""
+		return false, r.note(it, stepDelete)
 	}
 	if it.is.Verdict == api.OutcomeDelete {
 		it.is.ReasonCode, it.is.ReasonsText = string(policy.EvidenceChanged), "Central's record is not what it was when the table was shown."

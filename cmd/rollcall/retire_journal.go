@@ -56,7 +56,7 @@ func (e retireEntry) dev() action.Ref {
 // final reports whether no run needs to look at the device again: its delete was
 // answered, and not with "not now" or "not known".
 func (e retireEntry) final() bool {
-	if e.Step != stepDelete || e.ReasonCode == string(policy.TokenExpired) {
+	if e.Step != stepDelete || e.ReasonCode == string(policy.TokenExpired) || e.ReasonCode == string(policy.ModeChanged) {
 		return false // of what has run out there is a new one
 	}
 	switch e.Outcome {

@@ -161,7 +161,9 @@ func (c *Client) readSome(p place, some []*mergeWaiter) {
 		live, ok := found[strings.ToLower(w.dev.EndpointID)]
 		switch {
 		case trouble != nil:
-			w.got <- looked{c.failed(trouble), trouble}
+			ours := *trouble // of the call for many: it says nothing of one of them
+			ours.Own = true
+			w.got <- looked{c.failed(&ours), &ours}
 		case ok:
 			w.got <- looked{live, nil}
 		default: // a list that lacks it says nothing: only its own 404 does
@@ -219,12 +221,19 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 		return nil, trouble
 	}
 	found := map[string]policy.Live{}
+	twice := map[string]bool{} // which of the two is meant can't be guessed
 	for _, raw := range *in.Items {
 		d, trouble := parse(raw)
 		if trouble != nil || !d.ID.Known() { // it may be any of them; who is not found is read alone
 			continue
 		}
-		found[strings.ToLower(d.ID.Value)] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clockOf(r.header), Device: d}
+		id := strings.ToLower(d.ID.Value)
+		if _, again := found[id]; again || twice[id] {
+			twice[id] = true
+			delete(found, id)
+			continue
+		}
+		found[id] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clockOf(r.header), Device: d}
 	}
 	return found, nil
 }

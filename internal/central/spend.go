@@ -14,6 +14,7 @@ import (
 const (
 	firstPause   = time.Second
 	longestPause = time.Minute
+	longestWish  = time.Hour // of Central's own; if it means more it will say so again
 )
 
 // The most that a call is booked ahead. Calls are made in the order in which they
@@ -92,7 +93,7 @@ func (a *account) heed(ctx context.Context, r reply) {
 		return
 	}
 	bound := min(firstPause<<min(a.strikes.Add(1)-1, 10), longestPause)
-	wait := wish(r.header, a.c.now())
+	wait := min(wish(r.header, a.c.now()), longestWish)
 	if wait == 0 {
 		wait = rand.N(bound) //nolint:gosec // jitter is no secret
 	}

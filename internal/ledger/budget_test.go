@@ -181,3 +181,15 @@ func TestA429SlowsEverybody(t *testing.T) {
 		}
 	})
 }
+
+func TestAClockThatSteppedBackHoldsUpNobody(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		b := r.Budget(strictRates())
+		r.pass(24 * time.Hour)
+		r.book(t, b, action.CallSingle, 0)
+		r.pass(-24 * time.Hour)
+		if _, ok := r.book(t, b, action.CallSingle, time.Second); !ok {
+			t.Error("refused")
+		}
+	})
+}

@@ -7,6 +7,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + A.offset
 local all, bulk, days, pause = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
+-- A clock that stepped back, here or with a failover, must not leave bookings of a
+-- far future behind, which all others would have to wait for.
+for _, list in ipairs({all, bulk}) do
+  redis.call('ZREMRANGEBYSCORE', list, string.format('(%.0f', now + 120000), '+inf')
+end
+
 local at = now
 local function after(list, nth, per)
   local e = redis.call('ZRANGE', list, -nth, -nth, 'WITHSCORES')
