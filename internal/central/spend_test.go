@@ -281,3 +281,40 @@ func TestWhileARollIsReadManyAreToldToComeAgain(t *testing.T) {
 type busy struct{ book }
 
 func (*busy) Turn(context.Context, string, time.Duration) (bool, error) { return false, nil }
+
+// several matches a call for more than one device.
+func several(q *http.Request) bool { return strings.Contains(q.URL.Query().Get("ids"), ",") }
+
+func TestACallForManyThatFailsSaysNothingOfAnyOfThem(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.Client = r.another(t, rolling(r))
+	r.sim.Fault(centralsim.Fault{Method: http.MethodGet, Path: devices, Status: http.StatusInternalServerError, Times: centralsim.Always, When: several})
+	failed := 0
+	for i, l := range crowd(t, r, 40, func(int) context.Context { return t.Context() }) {
+		if l.trouble == nil {
+			continue
+		}
+		if failed++; !l.trouble.Own || !l.live.Own {
+			t.Errorf("%d: %+v", i, l.trouble)
+		}
+	}
+	if failed == 0 {
+		t.Error("no call for many was made")
+	}
+}
+
+func TestARecordThatComesTwiceIsReadAlone(t *testing.T) {
+	const first = "bbbbbbbb-0000-4000-8000-000000000000"
+	item := `{"id":"` + first + `","type":"computer","tenant":{"id":"` + tenantID + `"},"hostname":"LIE"}`
+	r := newRig(t, nil, nil)
+	r.Client = r.another(t, rolling(r))
+	r.sim.Fault(centralsim.Fault{
+		Method: http.MethodGet, Path: devices, Status: http.StatusOK, Body: `{"items":[` + item + "," + item + "," + item + `],"pages":{"size":500}}`,
+		ContentType: "application/json", Times: centralsim.Always, When: several,
+	})
+	for i, l := range crowd(t, r, 20, func(int) context.Context { return t.Context() }) {
+		if l.live.Device.Hostname.Value != fmt.Sprintf("PC-%04d", i) {
+			t.Errorf("%d: %+v %+v", i, l.live.Device.Hostname, l.trouble)
+		}
+	}
+}
