@@ -197,6 +197,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
 		Budget: s.store.Budget(s.cfg.CentralLimits.rates()), Roll: s.store,
+		Shared: s.store, MergeWindow: s.cfg.CentralMergeWindow, MergeSize: s.cfg.CentralMergeSize,
 	})
 	if err != nil {
 		return nil, nil, usageError{err}

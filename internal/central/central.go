@@ -5,6 +5,7 @@
 package central
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"rollcall/internal/action"
 )
@@ -39,6 +42,13 @@ type Options struct {
 	TLS           *tls.Config   // nil = the system's roots
 	Budget        action.Budget // of calls per credential; nil = unlimited
 	Roll          action.Roll   // the inventories as they were last read; nil = Central is always asked itself
+	// Shared are the reads of single devices that are made together with other
+	// processes; nil = each makes its own. MergeWindow is how long a read waits for
+	// others where many ask, and MergeSize how many devices one call may name; zero =
+	// [MergeWindow] and [MergeSize].
+	Shared      action.SharedReads
+	MergeWindow time.Duration
+	MergeSize   int
 	// Dial opens connections; nil = a plain dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -58,6 +68,8 @@ type Client struct {
 	ending  context.Context // ends them
 	end     context.CancelFunc
 	merging merger
+	shared  action.SharedReads
+	sharing sharing
 	reads   *account
 	deletes *account
 
@@ -80,7 +92,9 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, shared: o.Shared}
+	c.merging = merger{busy: cmp.Or(o.MergeWindow, MergeWindow), size: cmp.Or(o.MergeSize, MergeSize)}
+	c.sharing.id = uuid.NewString()
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now

@@ -87,8 +87,10 @@ type hearing struct {
 // whole is held against is the smallest number that was announced, or each
 // device that checks in behind the read would make it look cut.
 func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) (bool, *action.Trouble) {
-	if h.taken++; h.taken > h.pace.free && !rest(ctx, h.pace.rest) {
-		return false, ownTime(whatHeard)
+	if h.taken++; h.taken > h.pace.free {
+		if t := pause(ctx, h.pace.rest, whatHeard); t != nil {
+			return false, t
+		}
 	}
 	if total > 0 && (h.promised == 0 || total < h.promised) {
 		h.promised = total
@@ -127,16 +129,4 @@ func (h *hearing) fresh(d policy.Device) bool {
 	}
 	h.count++
 	return !d.LastSeenAt.Known() || !d.LastSeenAt.Value.Before(h.since.Truncate(time.Millisecond))
-}
-
-// rest waits; false when ctx ended first.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

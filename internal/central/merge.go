@@ -15,29 +15,48 @@ import (
 
 // The bounds of merging. Reads of single devices that arrive while another read of
 // their tenant is under way are made as one when that is back; a read that finds
-// none under way leaves after mergeWindow, so nobody waits for nothing. Where many
-// ask, those who got their answers are given mergeBusy to come with their next.
+// none under way leaves after mergeAlone, so nobody waits for nothing. Where many
+// ask, those who got their answers are given MergeWindow to come with their next.
 const (
-	mergeWindow = 2 * time.Millisecond
-	mergeBusy   = 150 * time.Millisecond
-	mergeMost   = 100             // ids in one call; halved whenever Central refuses
+	mergeAlone  = 2 * time.Millisecond
 	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
 	mergeLanes  = 4               // reads of one tenant under way at once, at most
+	MergeWindow = 150 * time.Millisecond
+	// MergeSize is how many ids are named in one call, whose URL has to stay short;
+	// halved whenever Central refuses.
+	MergeSize = 100
 )
 
 // merger holds, by tenant, who waits for a read.
 type merger struct {
+	busy    time.Duration // how long is waited for others where many ask
+	size    int           // ids in one call
 	mu      sync.Mutex
 	tenants map[string]*mergeQueue
 }
 
 // mergeQueue are those who wait for reads of one tenant's devices.
 type mergeQueue struct {
+	lanes
 	waiting []*mergeWaiter
-	lanes   int // reads under way
-	begun   time.Time
 	most    int
 	busy    bool // many ask
+}
+
+// lanes are the reads of a tenant that are under way.
+type lanes struct {
+	n     int
+	begun time.Time // the last of them
+}
+
+// open reports whether another read is to be begun.
+func (l *lanes) open() bool {
+	if l.n > 0 && (l.n >= mergeLanes || time.Since(l.begun) < mergeSlow) {
+		return false
+	}
+	l.n++
+	l.begun = time.Now()
+	return true
 }
 
 // mergeWaiter is one who waits.
@@ -45,6 +64,13 @@ type mergeWaiter struct {
 	dev  action.Ref
 	till time.Time // zero = without end
 	got  chan looked
+	from action.AskedRead // where another process waits
+}
+
+func newWaiter(ctx context.Context, dev action.Ref) *mergeWaiter {
+	w := &mergeWaiter{dev: dev, got: make(chan looked, 1)}
+	w.till, _ = ctx.Deadline()
+	return w
 }
 
 // looked is what a read brings for one device.
@@ -54,10 +80,15 @@ type looked struct {
 }
 
 // readMerged reads one device, together with others that are asked for at the same
-// time. Who gives up does not take it from the others.
+// time: where many are, by other processes too. Who gives up does not take it from
+// the others.
 func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref, busy bool) (policy.Live, *action.Trouble) {
-	w := &mergeWaiter{dev: dev, got: make(chan looked, 1)}
-	w.till, _ = ctx.Deadline()
+	if busy && c.shared != nil {
+		if l, asked := c.readShared(ctx, p, dev); asked {
+			return l.live, l.trouble
+		}
+	}
+	w := newWaiter(ctx, dev)
 	if c.merging.join(p.tenantID, w, busy) {
 		c.aside.Go(func() { c.mergeLane(p) }) //nolint:contextcheck // it reads for others too, and outlives who began it
 	}
@@ -74,21 +105,22 @@ func (c *Client) readMerged(ctx context.Context, p place, dev action.Ref, busy b
 func (m *merger) join(tenantID string, w *mergeWaiter, busy bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	q := m.queue(tenantID)
+	q.waiting, q.busy = append(q.waiting, w), busy
+	return q.open()
+}
+
+// queue is a tenant's.
+func (m *merger) queue(tenantID string) *mergeQueue {
 	if m.tenants == nil {
 		m.tenants = map[string]*mergeQueue{}
 	}
 	q := m.tenants[tenantID]
 	if q == nil {
-		q = &mergeQueue{most: mergeMost}
+		q = &mergeQueue{most: m.size}
 		m.tenants[tenantID] = q
 	}
-	q.waiting, q.busy = append(q.waiting, w), busy
-	if q.lanes > 0 && (q.lanes >= mergeLanes || time.Since(q.begun) < mergeSlow) {
-		return false
-	}
-	q.lanes++
-	q.begun = time.Now()
-	return true
+	return q
 }
 
 // leave takes those who wait out of the queue, at most as many as one call may
@@ -96,10 +128,10 @@ func (m *merger) join(tenantID string, w *mergeWaiter, busy bool) bool {
 func (m *merger) leave(tenantID string) []*mergeWaiter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	q := m.tenants[tenantID]
+	q := m.queue(tenantID)
 	n := min(len(q.waiting), q.most)
 	if n == 0 {
-		q.lanes--
+		q.n--
 		return nil
 	}
 	some := q.waiting[:n:n]
@@ -112,7 +144,7 @@ func (m *merger) leave(tenantID string) []*mergeWaiter {
 func (m *merger) halve(tenantID string, from int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	q := m.tenants[tenantID]
+	q := m.queue(tenantID)
 	q.most = max(1, min(q.most, from/2))
 }
 
@@ -124,7 +156,9 @@ func (c *Client) mergeLane(p place) {
 		if some == nil {
 			return
 		}
-		c.readSome(p, some)
+		for _, w := range c.readSome(p, some) {
+			c.readAlone(p, w)
+		}
 	}
 }
 
@@ -133,30 +167,35 @@ func (c *Client) mergeLane(p place) {
 func (m *merger) window(tenantID string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	q := m.tenants[tenantID]
+	q := m.queue(tenantID)
 	if q.busy && len(q.waiting) < q.most {
-		return mergeBusy
+		return m.busy
 	}
-	return mergeWindow
+	return mergeAlone
 }
 
-// readSome reads some devices in one call, and hands each to who waits for it.
-func (c *Client) readSome(p place, some []*mergeWaiter) {
+// most is how many devices one call of the tenant may name.
+func (m *merger) most(tenantID string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.queue(tenantID).most
+}
+
+// readSome reads some devices in one call, and hands each to who waits for it. It
+// returns those that the answer lacks: a list says nothing of what is not on it,
+// only a device's own 404 does, so they are to be read alone.
+func (c *Client) readSome(p place, some []*mergeWaiter) (alone []*mergeWaiter) {
+	if len(some) < 2 {
+		return some
+	}
 	ctx, cancel := c.mergeTime(some)
 	defer cancel()
-	if len(some) == 1 {
-		live, _, trouble := c.read(ctx, c.reads, p, some[0].dev, "full")
-		some[0].got <- looked{live, trouble}
-		return
-	}
 	found, trouble := c.readIDs(ctx, p, some)
 	if trouble != nil && (trouble.Status == http.StatusBadRequest || trouble.Status == http.StatusRequestURITooLong) {
 		c.merging.halve(p.tenantID, len(some))
-		c.readSome(p, some[:len(some)/2])
-		c.readSome(p, some[len(some)/2:])
-		return
+		half := len(some) / 2
+		return append(c.readSome(p, some[:half:half]), c.readSome(p, some[half:])...)
 	}
-	var alone []*mergeWaiter
 	for _, w := range some {
 		live, ok := found[strings.ToLower(w.dev.EndpointID)]
 		switch {
@@ -166,14 +205,19 @@ func (c *Client) readSome(p place, some []*mergeWaiter) {
 			w.got <- looked{c.failed(&ours), &ours}
 		case ok:
 			w.got <- looked{live, nil}
-		default: // a list that lacks it says nothing: only its own 404 does
+		default:
 			alone = append(alone, w)
 		}
 	}
-	for _, w := range alone {
-		live, _, trouble := c.read(ctx, c.reads, p, w.dev, "full")
-		w.got <- looked{live, trouble}
-	}
+	return alone
+}
+
+// readAlone reads one device for who waits for it.
+func (c *Client) readAlone(p place, w *mergeWaiter) {
+	ctx, cancel := c.mergeTime([]*mergeWaiter{w})
+	defer cancel()
+	live, _, trouble := c.read(ctx, c.reads, p, w.dev, "full")
+	w.got <- looked{live, trouble}
 }
 
 // mergeTime is the context of one read: as long as the most patient of those who

@@ -165,7 +165,7 @@ func (s *system) open(opt setup) {
 		o.Budget = s.store.Budget(opt.rates)
 	}
 	if opt.roll {
-		o.Roll = s.store
+		o.Roll, o.Shared = s.store, s.store
 	}
 	client, err := central.New(o)
 	if err != nil {

@@ -130,7 +130,11 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 			first = l
 			continue
 		}
-		t.Logf("%.2f times the calls of one replica", float64(l.calls)/float64(first.calls))
+		times := float64(l.calls) / float64(first.calls)
+		t.Logf("%.2f times the calls of one replica", times)
+		if times > 1.2 && os.Getenv("ROLL") == "long" { // in the short form a single call more is much
+			t.Errorf("%d replicas make %.2f times the calls of one", n, times)
+		}
 	}
 }
 

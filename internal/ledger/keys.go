@@ -25,6 +25,9 @@ func budgetKey(credential, part string) string {
 	return prefix + "central:{" + credential + "}:" + part
 }
 
+// answersKey is a list that runs out: what was read from Central for a process.
+func answersKey(asker string) string { return prefix + "answers:" + asker }
+
 // turnKey says that a process has taken its turn at a task.
 func turnKey(task string) string { return prefix + "turn:" + task }
 
@@ -55,6 +58,8 @@ const (
 	// asked, before: who asked for it), and each reading has a hash of its devices, by
 	// id, and one of their ids, by short name.
 	keyRoll tenantKey = "roll"
+	// List that runs out: reads of devices that were asked for, for who reads next.
+	keyReads tenantKey = "reads"
 	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
 	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
 	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.
