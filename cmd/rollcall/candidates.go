@@ -29,10 +29,12 @@ type candidatesCmd struct {
 	OU         []string `name:"ou" sep:"none" placeholder:"DN" help:"Take only accounts below this OU. Repeatable (the policy's disabledOUs)."`
 	All        bool     `help:"Take every account, wherever it is."`
 	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory --format ndjson\" wrote, in place of Central itself; - is standard input."`
-	ObservedAt string   `name:"observed-at" placeholder:"TIME" help:"When the directory was as the export says, in RFC 3339 (the time of the older of the two files, or now)."`
+	ObservedAt string   `name:"observed-at" placeholder:"TIME" help:"When the directory was as the export says, in RFC 3339, or now (the time of the older of the two files). Needed with standard input."`
 	Out        string   `placeholder:"FILE" help:"Where the events go (standard output). It is there once all is done, or not at all."`
 	Unmatched  string   `placeholder:"FILE" help:"Where the accounts without an event go, as NDJSON, each with its reason."`
 	Strict     bool     `help:"Fail at the first row that can't be read."`
+
+	SkipUnreadable bool `help:"Go on without the rows of the export of which not even the names can be read. Without it they end it: each may be the account of a device in use."`
 }
 
 // policyFlags are the settings of a command that asks the policy which OUs are meant.
@@ -47,9 +49,14 @@ line, as evaluate, the batch routes and "rollcall retire" take it. Which of them
 which AD cuts names, also finds the devices of which it is the beginning, where no account has their whole name.
 
 An account that finds no device is unmatched, and that says nothing of any device. An account whose name is also that of another account of its
-domain, which is enabled or not in the OUs, is held back: the device may be the other's.
+domain, which is enabled or not in the OUs, is held back: the device may be the other's. So export the whole domain, not the OUs alone. And so is one that logged on a day
+or more after Central last heard from the device, where the export has lastLogonTimestamp: it was in use, and its agent silent.
 
-Rows that can't be read are told with their line and left out. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`
+Rows that can't be read are told with their line and left out; with --strict the first one ends it. A row of the export that can't be read, but for
+its names, holds every account of these names back: in its domain, or in any where that can't be read either. One of which not even the names
+can be read (a cell too few, a quote that is not closed, a search that was not whole) ends it: mend the row, export anew, or go on with --skip-unreadable.
+
+Events are as old as the older of the two files. How old standard input is nobody knows: say it with --observed-at, which may be the word now. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`
 }
 
 // Run implements the command.
@@ -58,7 +65,8 @@ func (c *candidatesCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	s := &sifting{p: p, strict: c.Strict, roster: roster{all: c.All}, observedAt: time.Now().UTC()}
+	s := &sifting{p: p, strict: c.Strict, roster: roster{all: c.All}, begun: time.Now().UTC()}
+	s.observedAt = s.begun
 	if s.roster.ous, err = c.ous(p, policyFile); err != nil {
 		return err
 	}
@@ -88,11 +96,15 @@ func (c *candidatesCmd) load(p *process) (policyFile string, err error) {
 	switch {
 	case c.All && len(c.OU) > 0:
 		return "", usagef("--all and --ou contradict each other")
+	case c.Strict && c.SkipUnreadable:
+		return "", usagef("--strict and --skip-unreadable contradict each other")
 	case c.AD == "-" && c.Inventory == "-":
 		return "", usagef("only one of --ad and --inventory can be standard input")
+	case c.ObservedAt == "" && (c.AD == "-" || c.Inventory == "-"):
+		return "", usagef("how old standard input is can't be told: say with --observed-at when the directory was as the export says (--observed-at now, where it is made this moment)")
 	}
-	if _, ok := record.ParseTime(c.ObservedAt); c.ObservedAt != "" && !ok {
-		return "", usagef("--observed-at must be a time in RFC 3339 with its zone")
+	if _, ok := record.ParseTime(c.ObservedAt); c.ObservedAt != "" && c.ObservedAt != "now" && !ok {
+		return "", usagef("--observed-at must be a time in RFC 3339 with its zone, or now")
 	}
 	for _, file := range []string{c.Out, c.Unmatched} {
 		if _, err := os.Lstat(file); file != "" && err == nil {
@@ -148,6 +160,7 @@ func (c *candidatesCmd) readAD(s *sifting) error {
 		fault, single := errors.AsType[*adexport.Fault](err)
 		switch {
 		case single:
+			s.roster.unreadable(fault)
 			err = s.unreadableRow(c.AD, fault.Line, fault.Problem)
 		case err == nil:
 			err = s.roster.add(row)
@@ -156,23 +169,52 @@ func (c *candidatesCmd) readAD(s *sifting) error {
 			return err
 		}
 	}
-	if s.roster.rows == 0 {
-		return errors.New("it holds no computer account that can be read")
+	if err := c.usable(&s.roster); err != nil {
+		return err
 	}
 	s.roster.index()
-	say(s.p.stderr, "%s: %d accounts, %d of them below the OUs", printable(c.AD), s.roster.rows, len(s.roster.taken))
-	if s.roster.unexpanded > 0 {
-		say(s.p.stderr, "note: of %d accounts the export holds no groups but the name of a type; events say nothing of groups there. "+
-			`Export them with: Select-Object *,@{n="MemberOf";e={$_.MemberOf -join ";"}} -ExcludeProperty MemberOf`, s.roster.unexpanded)
+	c.noteAD(s)
+	return nil
+}
+
+// usable asks whether anything can be made of the export.
+func (c *candidatesCmd) usable(r *roster) error {
+	switch {
+	case r.nameless > 0 && !c.SkipUnreadable:
+		return fmt.Errorf("of %d rows, the first in line %d, not even the names can be read, and any candidate may be the one that is in use there: "+
+			"mend them or export anew, or leave them out with --skip-unreadable", r.nameless, r.firstNameless)
+	case r.rows == 0:
+		return errors.New("it holds no computer account that can be read")
 	}
 	return nil
 }
 
+// noteAD says what the export holds, and what it lacks.
+func (c *candidatesCmd) noteAD(s *sifting) {
+	r, w := &s.roster, s.p.stderr
+	say(w, "%s: %d accounts, %d of them below the OUs", printable(c.AD), r.rows, len(r.taken))
+	if !c.All && r.rows == len(r.taken) {
+		say(w, "note: the export holds no account outside the OUs, so whether a name is in use elsewhere can't be seen. Export the whole domain.")
+	}
+	if r.unexpanded > 0 {
+		say(w, "note: of %d accounts the export holds no groups but the name of a type; events say nothing of groups there. "+
+			`Export them with: Select-Object *,@{n="MemberOf";e={$_.MemberOf -join ";"}} -ExcludeProperty MemberOf`, r.unexpanded)
+	}
+}
+
 // stamp takes the time that was given in place of the files' own.
 func (c *candidatesCmd) stamp(s *sifting) {
-	if at, ok := record.ParseTime(c.ObservedAt); ok {
-		s.observedAt = at
+	if c.ObservedAt == "" {
+		return
 	}
+	at, ok := record.ParseTime(c.ObservedAt)
+	if !ok { // the word now
+		at = s.begun
+	}
+	if at.After(s.observedAt) {
+		say(s.p.stderr, "note: --observed-at is later than a file was written that the events rest on, at %s", s.observedAt.Format(time.RFC3339))
+	}
+	s.observedAt = at
 }
 
 // listUnmatched writes the accounts that made no event.

@@ -9,16 +9,19 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/action"
 	"rollcall/internal/httpapi"
+	"rollcall/internal/record"
 )
 
 // centralRecord is a device as Central's inventory has it.
 type centralRecord struct {
 	hostname string
+	lastSeen time.Time       // zero = not known
 	raw      json.RawMessage // in the shape of Central's own record
 }
 
@@ -143,8 +146,9 @@ func deviceOf(raw []byte) (d centralRecord, skipped string, err error) {
 		Tenant struct {
 			ID any `json:"id"`
 		} `json:"tenant"`
-		Hostname any     `json:"hostname"`
-		Skipped  *string `json:"skipped"`
+		Hostname   any     `json:"hostname"`
+		LastSeenAt any     `json:"lastSeenAt"`
+		Skipped    *string `json:"skipped"`
 	}
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return centralRecord{}, "", errors.New("is no record of a device")
@@ -156,5 +160,7 @@ func deviceOf(raw []byte) (d centralRecord, skipped string, err error) {
 		return centralRecord{}, "", errors.New("is no record of a device: it needs id and tenant.id, as \"rollcall inventory --format ndjson\" writes them")
 	}
 	host, _ := in.Hostname.(string) // one without a name is found by none
-	return centralRecord{host, raw}, "", nil
+	seen, _ := in.LastSeenAt.(string)
+	lastSeen, _ := record.ParseTime(seen)
+	return centralRecord{host, lastSeen, raw}, "", nil
 }

@@ -145,6 +145,9 @@ func TestEventsAreAsOldAsTheOlderFile(t *testing.T) {
 			t.Errorf("%s: %d %s%s, want %s", tt.name, code, out, errs, tt.want)
 		}
 	}
+	if _, _, errs := ran(t, nil, "candidates", "--ad", ad, "--all", "--inventory", fleet, "--observed-at", "now"); !strings.Contains(errs, "--observed-at is later") {
+		t.Errorf("a time after the files were written is not noted: %s", errs)
+	}
 	future := time.Now().Add(time.Hour)
 	if err := os.Chtimes(ad, future, future); err != nil {
 		t.Fatal(err)
@@ -226,8 +229,8 @@ func TestANameThatIsAlsoInUseIsHeldBack(t *testing.T) {
 	} {
 		r := accounts(t, "OU=Disabled,DC=x,DC=test", mine+tt.state, tt.other)
 		first := r.taken[0]
-		if first.heldBack != tt.want || slices.Contains(r.find("PC"), first) == tt.want {
-			t.Errorf("%s: held back %v, want %v", tt.name, first.heldBack, tt.want)
+		if first.held != tt.want || slices.Contains(r.find("PC"), first) == tt.want {
+			t.Errorf("%s: held back %v, want %v", tt.name, first.held, tt.want)
 		}
 	}
 }

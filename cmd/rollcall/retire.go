@@ -48,7 +48,13 @@ deleted, one after another, each looked at again right before.
 An inventory row has no facts of the directory, and the verdict on it is manual, DIRECTORY_MISSING: a list that a person has edited is no
 directory. "rollcall candidates" makes events with these facts.
 
-The journal keeps what became of each device; what has an outcome is passed over by the next run with the same journal. It holds no tokens.
+The journal keeps what became of each device, and the next run with the same journal passes it over: for good where it is deleted or gone; while
+its row and the policy are the same where the delete was refused; and while its row is the same where the delete failed, since a person must
+look there first (GET /v1/failures tells why). To have it asked for again, edit the row. The journal holds no tokens.
+
+The run ends where the policy file changes after the table; the next one shows a new table. A device whose record in Central changed after it, but not
+its last-seen time, is evaluated once more, and deleted only where the verdict is the same.
+
 The audit trail is written as ever; its lines are exported by "rollcall serve".
 
 Exit codes: 0 all done, 1 something was left, failed or not confirmed, 2 wrong usage or configuration.`
@@ -216,6 +222,8 @@ type retireItem struct {
 	is     retireEntry // what is known of it
 	token  string      // of a verdict of this run; never written anywhere
 	passed bool        // what is known comes from an earlier run
+	// shownAs is the host name under which the operator has confirmed it.
+	shownAs string
 }
 
 // run evaluates, shows, asks, deletes and reports. What was interrupted is told
@@ -289,13 +297,13 @@ func (r *retireRun) take(rows []retireRow) {
 	}
 }
 
-// stands reports whether a line of an earlier run still holds. What was done does.
-// A verdict does where the run was cut short and all that it rests on is the same
+// stands reports whether a line of an earlier run still holds. What was done does,
+// and what was refused while row and policy are the same. A verdict does where the run was cut short and all that it rests on is the same
 // and young; one that time or a repetition may change is asked for again, and so is
 // one that leads to a delete.
 func (r *retireRun) stands(e retireEntry, row retireRow) bool {
-	if e.final() {
-		return true
+	if e.settled() {
+		return e.holds(row.digest, r.rules.Version)
 	}
 	if e.Step != stepEvaluated || e.Mode != r.mode || e.Row != row.digest || e.PolicyVersion != r.rules.Version || r.begun.Sub(e.At) > r.rules.VerdictTTL {
 		return false

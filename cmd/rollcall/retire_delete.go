@@ -74,8 +74,6 @@ func (r *retireRun) deleteAll(ctx context.Context) error {
 			return errInterrupted
 		case stopped[tenant]:
 			continue
-		case !r.samePolicy():
-			return fmt.Errorf("the policy file has changed since the table was shown: %w", errLeft)
 		}
 		turn, err := r.deleteOne(ctx, it)
 		if err != nil {
@@ -106,12 +104,15 @@ func (r *retireRun) samePolicy() bool {
 // service then never sends another for that token.
 func (r *retireRun) deleteOne(ctx context.Context, it *retireItem) (retireTurn, error) {
 	patience := r.cmd.Wait
-	for tries, anew := 1, 0; ; {
+	for tries, anew, changed := 1, 0, false; ; {
 		res, err := r.askDelete(ctx, it)
 		if err != nil {
 			return turnStop, err
 		}
 		wait, turn := res.RetryAfter, turnAfter(res)
+		if !changed && it.onlyRecordChanged(res) {
+			changed, turn = true, turnAnew
+		}
 		switch turn {
 		case turnDone, turnStop:
 			return turn, nil
@@ -144,9 +145,23 @@ func (r *retireRun) deleteOne(ctx context.Context, it *retireItem) (retireTurn, 
 	}
 }
 
+// onlyRecordChanged reports a delete that was refused because Central's record, or
+// the set of devices of its name, is not what the verdict rests on, while the policy
+// still says delete and the device gave no new sign of life. The verdict may rest on
+// an inventory some minutes old, so it is worth one more; delete holds that against
+// Central as strictly as the first.
+func (it *retireItem) onlyRecordChanged(res action.Result) bool {
+	seen := res.Activity.LastSeenAt
+	return res.Outcome == api.OutcomeRefused && retireCode(res) == policy.EvidenceChanged && res.Next == "evaluate" &&
+		seen.Known() && seen.Value.Equal(*it.is.LastSeenAt)
+}
+
 // askDelete asks for the delete, in between two lines of the journal. Once begun it
 // is finished, whatever ends meanwhile.
 func (r *retireRun) askDelete(ctx context.Context, it *retireItem) (action.Result, error) {
+	if !r.samePolicy() { // the device may have waited for its turn since the last look
+		return action.Result{}, fmt.Errorf("the policy file has changed since the table was shown: %w", errLeft)
+	}
 	it.is.Outcome, it.is.ReasonCode, it.is.ReasonsText = "", "", ""
 	if err := r.note(it, stepDeleting); err != nil {
 		return action.Result{}, err
@@ -161,16 +176,18 @@ func (r *retireRun) askDelete(ctx context.Context, it *retireItem) (action.Resul
 	return res, r.note(it, stepDelete)
 }
 
-// evaluateAnew asks for a new verdict in place of a token that has run out. Still
-// means that it is what the operator has confirmed: delete, on the same sign of life.
+// evaluateAnew asks for a new verdict in place of a token that says nothing any more.
+// Still means that it is what the operator has confirmed: delete, for the same host
+// name and on the same sign of life.
 func (r *retireRun) evaluateAnew(ctx context.Context, it *retireItem) (still bool, err error) {
-	seen := *it.is.LastSeenAt
+	seen, host := *it.is.LastSeenAt, it.shownAs
 	waits := &retireWaits{most: r.cmd.Wait}
 	waits.last.Store(time.Now().UnixNano())
 	if err := r.evaluate(ctx, it, waits); err != nil {
 		return false, err
 	}
-	if it.is.Verdict == api.OutcomeDelete && it.is.Mode == action.LiveMode && it.is.LastSeenAt != nil && it.is.LastSeenAt.Equal(seen) {
+	same := it.is.LastSeenAt != nil && it.is.LastSeenAt.Equal(seen) && it.is.Hostname == host
+	if same && it.is.Verdict == api.OutcomeDelete && it.is.Mode == action.LiveMode {
 		return true, nil
 	}
 	if it.is.Verdict == api.OutcomeSkip { // not now: the next run asks again
@@ -190,7 +207,7 @@ func (r *retireRun) outcomes() (done bool, err error) {
 	counts := map[string]int{}
 	for _, it := range r.doomed {
 		counts[it.outcome()]++
-		if it.is.final() {
+		if it.is.settled() {
 			continue
 		}
 		counts[leftOver]++
@@ -204,7 +221,7 @@ func (r *retireRun) outcomes() (done bool, err error) {
 // outcome names what became of a device that was to be deleted.
 func (it *retireItem) outcome() string {
 	switch {
-	case it.is.final():
+	case it.is.settled():
 		return it.is.Outcome
 	case it.is.Outcome == "" || it.is.Outcome == api.OutcomeDelete:
 		return notAsked

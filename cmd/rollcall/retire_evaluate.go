@@ -147,7 +147,8 @@ func (it *retireItem) answer(res action.Result) {
 // In a live run these are the devices of tenants in which deletes are real.
 func (r *retireRun) choose() {
 	for _, it := range r.items {
-		if it.is.Verdict == api.OutcomeDelete && !it.is.final() && it.is.Mode == r.mode && it.is.LastSeenAt != nil {
+		if it.is.Verdict == api.OutcomeDelete && !it.is.settled() && it.is.Mode == r.mode && it.is.LastSeenAt != nil {
+			it.shownAs = it.is.Hostname
 			r.doomed = append(r.doomed, it)
 		}
 	}

@@ -53,17 +53,32 @@ func (e retireEntry) dev() action.Ref {
 	return action.Ref{TenantID: e.TenantID, EndpointID: e.EndpointID}
 }
 
-// final reports whether no run needs to look at the device again: its delete was
-// answered, and not with "not now" or "not known".
-func (e retireEntry) final() bool {
+// forGood reports whether the device is gone: no run needs to look at it again,
+// whatever the file or the policy becomes.
+func (e retireEntry) forGood() bool {
+	return e.Step == stepDelete && (e.Outcome == api.OutcomeDeleted || e.Outcome == api.OutcomeAlreadyDeleted || e.Outcome == api.OutcomeGone)
+}
+
+// settled reports whether the device's delete was answered, and not with "not now"
+// or "not known".
+func (e retireEntry) settled() bool {
 	if e.Step != stepDelete || e.ReasonCode == string(policy.TokenExpired) || e.ReasonCode == string(policy.ModeChanged) {
 		return false // of what has run out there is a new one
 	}
-	switch e.Outcome {
-	case api.OutcomeDeleted, api.OutcomeAlreadyDeleted, api.OutcomeGone, api.OutcomeRefused, api.OutcomeFailed:
+	return e.forGood() || e.Outcome == api.OutcomeRefused || e.Outcome == api.OutcomeFailed
+}
+
+// holds reports whether what settled the device does so for this row and policy
+// too. Who edits the row, or the policy, asks anew; after a DELETE that failed a
+// person must look at the device first, so there only the row counts.
+func (e retireEntry) holds(row, policyVersion string) bool {
+	switch {
+	case e.forGood():
 		return true
+	case !e.settled() || e.Row != row:
+		return false
 	}
-	return false
+	return e.Outcome == api.OutcomeFailed || e.PolicyVersion == policyVersion
 }
 
 // retireJournal is what the runs of a file have done so far. Every line is on
@@ -132,18 +147,18 @@ func (j *retireJournal) read(text []byte) error {
 		switch {
 		case e.Step == stepEnd:
 			j.forgetVerdicts()
-		case e.Step != stepStart && !j.last[e.dev()].final():
+		case e.Step != stepStart && !j.last[e.dev()].forGood():
 			j.last[e.dev()] = e
 		}
 	}
 	return nil
 }
 
-// forgetVerdicts keeps only what is final: a run that has ended decided for
+// forgetVerdicts keeps only what is settled: a run that has ended decided for
 // itself, and the next one decides anew.
 func (j *retireJournal) forgetVerdicts() {
 	for dev, e := range j.last {
-		if !e.final() {
+		if !e.settled() {
 			delete(j.last, dev)
 		}
 	}

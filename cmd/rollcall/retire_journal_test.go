@@ -30,7 +30,7 @@ func TestAJournalGoesOnWhereAKillCutIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j, err = openRetireJournal(path); err != nil || !j.last[e.dev()].final() {
+	if j, err = openRetireJournal(path); err != nil || !j.last[e.dev()].settled() {
 		t.Fatalf("%v %+v", err, j)
 	}
 	e.EndpointID = deviceB
@@ -69,7 +69,11 @@ func TestWhatOfAnEarlierRunStands(t *testing.T) {
 		return e
 	}
 	done := func(outcome, code string) retireEntry {
-		return retireEntry{Step: stepDelete, Outcome: outcome, ReasonCode: code, Mode: action.LiveMode}
+		return retireEntry{Step: stepDelete, Outcome: outcome, ReasonCode: code, Mode: action.LiveMode, Row: "d", PolicyVersion: "p"}
+	}
+	other := func(e retireEntry, row, version string) retireEntry {
+		e.Row, e.PolicyVersion = row, version
+		return e
 	}
 	for _, tt := range []struct {
 		name string
@@ -79,7 +83,15 @@ func TestWhatOfAnEarlierRunStands(t *testing.T) {
 	}{
 		{"a delete", done("deleted", ""), action.LiveMode, true},
 		{"a delete, in a dry run too", done("deleted", ""), action.DryRun, true},
+		{"a delete, of another row under another policy", other(done("deleted", ""), "e", "q"), action.LiveMode, true},
+		{"one that was done before", other(done("already_deleted", ""), "e", "q"), action.LiveMode, true},
+		{"one that others did", other(done("gone", ""), "e", "q"), action.LiveMode, true},
 		{"a refusal", done("refused", "EVIDENCE_CHANGED"), action.LiveMode, true},
+		{"not one of another row", other(done("refused", "EVIDENCE_CHANGED"), "e", "p"), action.LiveMode, false},
+		{"not one under another policy", other(done("refused", "EXCLUDED"), "d", "q"), action.LiveMode, false},
+		{"a failure", done("failed", "DELETE_FAILED"), action.LiveMode, true},
+		{"a failure, under another policy too", other(done("failed", "DELETE_FAILED"), "d", "q"), action.LiveMode, true},
+		{"not a failure of another row", other(done("failed", "DELETE_FAILED"), "e", "p"), action.LiveMode, false},
 		{"not a token that ran out", done("refused", "TOKEN_EXPIRED"), action.LiveMode, false},
 		{"not what was put off", done("deferred", "SPACING"), action.LiveMode, false},
 		{"not what is not known", done("pending", "DELETE_UNCONFIRMED"), action.LiveMode, false},
@@ -122,7 +134,35 @@ func TestTheVerdictsOfARunThatEndedAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.close() }()
-	if len(j.last) != 1 || !j.last[action.Ref{EndpointID: deviceB}].final() {
+	if len(j.last) != 1 || !j.last[action.Ref{EndpointID: deviceB}].settled() {
 		t.Errorf("%+v", j.last)
+	}
+}
+
+func TestOnlyWhatIsGoneIsNotTakenBackByALaterLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := openRetireJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []retireEntry{
+		{Step: stepDelete, EndpointID: deviceA, Outcome: "refused"}, {Step: stepDelete, EndpointID: deviceB, Outcome: "gone"},
+		{Step: stepEvaluated, EndpointID: deviceA, Verdict: "manual"}, {Step: stepEvaluated, EndpointID: deviceB, Verdict: "delete"},
+	} {
+		e.At = time.Now()
+		if err := j.write(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = openRetireJournal(path); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.close() }()
+	a, b := j.last[action.Ref{EndpointID: deviceA}], j.last[action.Ref{EndpointID: deviceB}]
+	if a.settled() || a.Verdict != "manual" || !b.forGood() {
+		t.Errorf("%+v %+v", a, b)
 	}
 }

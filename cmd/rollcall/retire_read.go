@@ -182,6 +182,8 @@ func (f *retireFile) object(line int, raw []byte) {
 func eventIn(doc map[string]json.RawMessage, raw []byte) (event []byte, problem string) {
 	given := func(name string) bool { v, ok := doc[name]; return ok && !bytes.Equal(v, []byte("null")) }
 	switch {
+	case given("event") && (given("central") || given("directory")):
+		return nil, "holds an event, and parts of one beside it"
 	case given("event"):
 		var text string
 		if json.Unmarshal(doc["event"], &text) == nil {
@@ -350,7 +352,7 @@ func (f *retireFile) cells(line int, header, cells []string) {
 		f.fault(line, "can't be read")
 		return
 	}
-	f.event(line, []byte(strings.Join(cells, "\x00")), event)
+	f.event(line, event, event) // which cells they are is for the header to say
 }
 
 // unquoted takes off the sign with which the inventory keeps a spreadsheet from

@@ -59,6 +59,7 @@ func TestAFileOfDevicesIsReadInEveryForm(t *testing.T) {
 			"line 1: the device stands in the file 2 times", "line 3: is the device of line 1 again: leave one of them",
 		}},
 		{"two ids in one row", fmt.Sprintf(`{"id":%q,"endpointId":%q,"tenantId":%q}`, deviceA, deviceB, tenantA), nil, []string{"line 1: names the device or its tenant twice"}},
+		{"an event with another beside it", fmt.Sprintf(`{"event":%s,"central":%s}`, event(deviceA), central(deviceB)), nil, []string{"line 1: holds an event, and parts of one beside it"}},
 		{"what the inventory skipped", fmt.Sprintf(`{"id":%q,"tenant":{"id":%q},"skipped":"stray"}`, deviceA, tenantA), nil, []string{"line 1: is no device to work on: the inventory skipped it"}},
 		{"what the inventory skipped, as CSV", header + tenantA + ",,,,,,,,,,,,,,,,not read\n", nil, []string{"line 2: is no device to work on: the inventory skipped it"}},
 		{"a row that lacks a column", header + tenantA + "," + deviceA + "\n", nil, []string{"line 2: has 2 columns, and the header has 17"}},
@@ -101,6 +102,20 @@ func TestACellOfTheInventoryIsTheFactThatItWas(t *testing.T) {
 	}
 	if f.rows[0].event.Directory.Present {
 		t.Error("a row of the inventory has no directory")
+	}
+}
+
+func TestTheSameCellsBelowAnotherHeaderAreAnotherRow(t *testing.T) {
+	digest := func(header string) string {
+		f, err := readRetireFile(written(t, "f.csv", header+"\n"+deviceA+","+tenantA+",2026-07-02T08:14:55Z,WS-1\n"))
+		if err != nil || len(f.rows) != 1 {
+			t.Fatal(err, f)
+		}
+		return f.rows[0].digest
+	}
+	a, b := digest("endpointId,tenantId,lastSeenAt,hostname"), digest("endpointId,tenantId,comment,hostname")
+	if a == b {
+		t.Errorf("both are %s", a)
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *retireRun) headline() string {
 	passed, settled := 0, 0
 	for _, it := range r.items {
 		switch {
-		case it.passed && it.is.final():
+		case it.passed && it.is.settled():
 			settled++
 		case it.passed:
 			passed++
@@ -95,7 +95,7 @@ func (r *retireRun) counts() (verdicts, reasons []count) {
 // is settled, what became of it.
 func (it *retireItem) shown() (verdict, code string) {
 	switch {
-	case it.is.final():
+	case it.is.settled():
 		return it.is.Outcome, it.is.ReasonCode
 	case it.is.Verdict == "":
 		return "not evaluated", ""

@@ -204,7 +204,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 	}
 	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
 		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
-		Installation: s.mark,
+		Installation: s.mark, Roll: s.store,
 	})
 	return client, runner, nil
 }

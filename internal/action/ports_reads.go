@@ -13,9 +13,10 @@ import (
 type SharedReads interface {
 	// Ask adds a read to those that the tenant's next taker finds.
 	Ask(ctx context.Context, tenantID string, read AskedRead) error
-	// Take takes those that were asked first, most at most. What one took no other
-	// finds.
-	Take(ctx context.Context, tenantID string, most int) ([]AskedRead, error)
+	// Take takes those that were asked first, most at most, if it is the taker's
+	// turn. What one took no other finds, and nobody else takes anything before it
+	// has come back and found nothing, or its turn is over.
+	Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) (reads []AskedRead, mine bool, err error)
 	// Answer hands answers to who asked.
 	Answer(ctx context.Context, asker string, answers []ReadAnswer) error
 	// Answers returns the next answers for who asked, or none after a wait, which

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"rollcall/internal/policy"
@@ -23,13 +25,16 @@ const (
 	// whole: it takes all devices that are in use, which Central's limits allow
 	// once a day.
 	watchRest = 23 * time.Hour
+	// watchTraits is how many traits are looked up on the roll at once.
+	watchTraits = 100
 )
 
 // Watch looks among the devices that Central has heard from for those that were
 // deleted in the last 30 days: each that is found is put on record as come back,
 // which opens its tenant's circuit. Call it about once an hour, in every replica:
 // a tenant is read once a day by one of them, and again within the hour where its
-// read failed. Trouble in one tenant does not keep it from the others; the error
+// read failed; between, it is looked up on the tenant's roll, where there is a young
+// one. Trouble in one tenant does not keep it from the others; the error
 // tells of all, and is ErrState where the ledger did not answer.
 func (r *Runner) Watch(ctx context.Context) error {
 	lists, err := r.watchlists(ctx)
@@ -64,12 +69,15 @@ func (r *Runner) watchlists(ctx context.Context) ([]*watchlist, error) {
 	return lists, nil
 }
 
-// watch reads one tenant, if it is this process's turn.
+// watch reads one tenant, if it is this process's turn, or looks at its roll.
 func (r *Runner) watch(ctx context.Context, w *watchlist) error {
 	task := "watch:" + w.tenantID
 	mine, err := r.ledger.Turn(ctx, task, watchTurn)
-	if err != nil || !mine {
+	if err != nil {
 		return err
+	}
+	if !mine {
+		return r.watchRoll(ctx, w)
 	}
 	trouble := r.listen(ctx, w)
 	fault := r.cameBack(ctx, w, trouble == nil)
@@ -98,6 +106,37 @@ func (r *Runner) listen(ctx context.Context, w *watchlist) *Trouble {
 		}
 	}
 	return nil
+}
+
+// watchRoll looks a tenant's deleted devices up on its roll, if it is young and this
+// process's turn: Central is not asked.
+func (r *Runner) watchRoll(ctx context.Context, w *watchlist) error {
+	if r.set.Roll == nil {
+		return nil
+	}
+	f, err := r.set.Roll.Find(ctx, w.tenantID, nil)
+	if err != nil || !f.State.Young() {
+		return err
+	}
+	mine, err := r.ledger.Turn(ctx, "watch-roll:"+w.tenantID, watchTurn)
+	if err != nil || !mine {
+		return err
+	}
+	whole, err := r.recall(ctx, w)
+	return errors.Join(err, r.cameBack(ctx, w, whole))
+}
+
+// recall hears of the devices on the roll that bear a trait of the list; whole is
+// false where the roll did not last until all were looked up.
+func (r *Runner) recall(ctx context.Context, w *watchlist) (whole bool, err error) {
+	for traits := range slices.Chunk(slices.Collect(maps.Keys(w.by)), watchTraits) {
+		f, err := r.set.Roll.Find(ctx, w.tenantID, traits)
+		if err != nil || !f.State.Young() {
+			return false, err
+		}
+		w.recall(f)
+	}
+	return true, nil
 }
 
 // cameBack puts those on record that were found. One that can't be put there

@@ -92,7 +92,7 @@ func TestADeviceThatCameBackIsKnownAgain(t *testing.T) {
 			w.hear(heardOf("new", tt.change))
 			got := ""
 			for _, f := range w.found(true) {
-				got += f.trait.sign.String()
+				got += f.trait.Sign.String()
 				if f.gone.EndpointID != "old" || f.gone.Record != nil {
 					t.Errorf("found %+v", f.gone)
 				}
@@ -128,7 +128,7 @@ func TestWhatIsNoSignOfAnything(t *testing.T) {
 		}
 	}
 	for h, want := range map[string]string{"": "", ".": "", "$": "", "WS-1$": "ws-1", " WS-1.corp.example.test ": "ws-1"} {
-		if got := short(h); got != want {
+		if got := policy.NameKey(h); got != want {
 			t.Errorf("host name %q is %q, want %q", h, got, want)
 		}
 	}
@@ -156,7 +156,7 @@ func TestWhatManyBearIsNobodysOwn(t *testing.T) {
 		w.hear(heardOf(fmt.Sprint(i), dock))
 	}
 	w.hear(heardOf("x", func(d *policy.Device) { dock(d); d.SerialNumber = policy.Is("SYN0000001") }))
-	if got := w.found(true); len(got) != 1 || got[0].trait.sign != sameSerial {
+	if got := w.found(true); len(got) != 1 || got[0].trait.Sign != SameSerial {
 		t.Errorf("the one that has its own serial number too: %+v", got)
 	}
 }
@@ -193,7 +193,7 @@ func TestADeviceWithoutAReadableRecord(t *testing.T) {
 		w := newWatchlist("tenant")
 		w.add(g)
 		w.hear(heardOf("new", func(d *policy.Device) { d.Hostname = policy.Is("ws-1") }))
-		if got := w.found(true); len(got) != 1 || got[0].trait.sign != sameName {
+		if got := w.found(true); len(got) != 1 || got[0].trait.Sign != SameName {
 			t.Errorf("record %q: %+v", record, got)
 		}
 	}
@@ -217,18 +217,18 @@ func TestTheSentenceNamesWhatWasSeenAndTheDeadline(t *testing.T) {
 	at := policy.Is(time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC))
 	tail := ": the delete was probably wrong; see to it that the device is protected. Central can restore it until 2026-12-20T06:00:00Z."
 	for _, tt := range []struct {
-		sign   sign
+		sign   Sign
 		device policy.Device
 		want   string
 	}{
-		{sameSerial, policy.Device{ID: policy.Is("new"), Hostname: policy.Is("WS-9"), RegisteredAt: at},
+		{SameSerial, policy.Device{ID: policy.Is("new"), Hostname: policy.Is("WS-9"), RegisteredAt: at},
 			"a device with the same serial number registered at 2026-11-25T08:00:00Z (endpoint new, WS-9)"},
-		{sameMAC, policy.Device{ID: policy.Is("new"), LastSeenAt: at}, "a device with the same MAC address was heard from at 2026-11-25T08:00:00Z (endpoint new)"},
-		{sameName, policy.Device{}, "a device with the same host name is in Central"},
-		{sameID, policy.Device{ID: policy.Is("old"), LastSeenAt: at}, "Central has it again, heard from at 2026-11-25T08:00:00Z"},
-		{sameID, policy.Device{ID: policy.Is("old")}, "Central has it again"},
+		{SameMAC, policy.Device{ID: policy.Is("new"), LastSeenAt: at}, "a device with the same MAC address was heard from at 2026-11-25T08:00:00Z (endpoint new)"},
+		{SameName, policy.Device{}, "a device with the same host name is in Central"},
+		{SameID, policy.Device{ID: policy.Is("old"), LastSeenAt: at}, "Central has it again, heard from at 2026-11-25T08:00:00Z"},
+		{SameID, policy.Device{ID: policy.Is("old")}, "Central has it again"},
 	} {
-		f := found{retired(), sight{trait{sign: tt.sign}, tt.device}}
+		f := found{retired(), sight{Trait{Sign: tt.sign}, tt.device}}
 		if got, want := f.sentence(), "It was deleted at 2026-11-20T06:00:00Z and "+tt.want+tail; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -52,15 +53,27 @@ type Row struct {
 	DN        policy.DN
 	// DNSHostName is the account's full name in DNS; empty where it has none.
 	DNSHostName string
+	// NetBIOS is the name by which the account logs on, without its dollar sign,
+	// which may differ from the others; empty where the export does not say.
+	NetBIOS string
+	// LastLogon is the last time at which the directory says the account logged on;
+	// zero where the export does not say, or not in a way that can be read.
+	LastLogon time.Time
 	// Unexpanded is set where the export holds the name of a type in place of the
 	// groups, as Export-Csv writes it for every list.
 	Unexpanded bool
 }
 
-// Fault is a row that can't be read. Those after it can.
+// Fault is a row that can't be read. Those after it can. Whose row it is may be
+// readable all the same, and must be heeded: the account may be in use.
 type Fault struct {
 	Line    int // from 1
 	Problem string
+	// Names are all names that the row gives its account. None = nobody can say
+	// whose row it is: they are not there, or one of them can't be read either.
+	Names []string
+	// Domain is the account's domain in DNS; empty = not known.
+	Domain string
 }
 
 // Error tells the line and the problem.

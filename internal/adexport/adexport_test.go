@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,7 +278,7 @@ func FuzzRead(f *testing.F) {
 			var fault *Fault
 			switch {
 			case errors.As(err, &fault):
-				if fault.Line < 1 || fault.Problem == "" {
+				if fault.Line < 1 || fault.Problem == "" || slices.Contains(fault.Names, "") {
 					t.Fatalf("%+v", fault)
 				}
 				continue

@@ -26,6 +26,8 @@ type entry struct {
 	// values by attribute, in lower case. An attribute that was given without any is
 	// there and empty.
 	values map[string][]string
+	// nameless is set where a part of the row was lost that may hold a name.
+	nameless bool
 }
 
 func newEntry(line int) entry { return entry{line: line, values: map[string][]string{}} }
@@ -33,15 +35,17 @@ func newEntry(line int) entry { return entry{line: line, values: map[string][]st
 // wanted reports which attributes are read, by their names in lower case.
 func wanted(when string) func(string) bool {
 	names := []string{
-		"distinguishedname", "name", "cn", "dnshostname", "enabled", "useraccountcontrol", "operatingsystem",
-		"operatingsystemversion", "managedby", "memberof", "objectguid", "objectclass", when,
+		"distinguishedname", "name", "cn", "samaccountname", "dnshostname", "enabled", "useraccountcontrol", "operatingsystem",
+		"operatingsystemversion", "managedby", "memberof", "objectguid", "objectclass", "lastlogon", "lastlogontimestamp", "lastlogondate", when,
 	}
 	return func(name string) bool { return slices.Contains(names, name) }
 }
 
 // fault is a fault of this row.
 func (e entry) fault(format string, a ...any) *Fault {
-	return &Fault{Line: e.line, Problem: fmt.Sprintf(format, a...)}
+	f := &Fault{Line: e.line, Problem: fmt.Sprintf(format, a...)}
+	f.Names, f.Domain = e.whose()
+	return f
 }
 
 // row makes the account of it.
@@ -68,7 +72,7 @@ func (e entry) foreign() bool {
 		return false
 	}
 	return !slices.ContainsFunc(classes, func(s string) bool {
-		return slices.ContainsFunc(split(s), func(c string) bool { return strings.EqualFold(c, "computer") })
+		return !whole(s) || slices.ContainsFunc(split(s), func(c string) bool { return strings.EqualFold(c, "computer") })
 	})
 }
 
@@ -80,7 +84,7 @@ func (e entry) fill(row *Row, when string) error {
 		to   *string
 	}{
 		{"distinguishedname", &d.DistinguishedName}, {"dnshostname", &row.DNSHostName}, {"operatingsystem", &d.OperatingSystem},
-		{"operatingsystemversion", &d.OperatingSystemVersion}, {"managedby", &d.ManagedBy},
+		{"operatingsystemversion", &d.OperatingSystemVersion}, {"managedby", &d.ManagedBy}, {"samaccountname", &row.NetBIOS},
 	} {
 		value, err := e.one(f.name)
 		if err != nil {
@@ -88,6 +92,7 @@ func (e entry) fill(row *Row, when string) error {
 		}
 		*f.to = value
 	}
+	row.NetBIOS = strings.TrimRight(row.NetBIOS, "$")
 	var err error
 	if row.DN, err = dnOf(d.DistinguishedName); err != nil {
 		return err
@@ -104,7 +109,7 @@ func (e entry) fill(row *Row, when string) error {
 	if d.DisabledAt, err = e.disabledAt(when); err != nil {
 		return err
 	}
-	d.ObjectGUID = e.guid()
+	d.ObjectGUID, row.LastLogon = e.guid(), e.lastLogon()
 	d.MemberOf, row.Unexpanded, err = e.memberOf()
 	return err
 }
@@ -232,6 +237,38 @@ func instant(s string) (time.Time, bool) {
 		return record.ParseTime(at.UTC().Format(time.RFC3339Nano))
 	}
 	return record.ParseTime(s)
+}
+
+// fileTimeZero is the begin of 1601, from which AD counts, in Unix seconds; and
+// fileTimeSecond is how many of its ticks a second has.
+const (
+	fileTimeZero   = -11644473600
+	fileTimeSecond = 10_000_000
+)
+
+// lastLogon is the latest of those that the export gives. What can't be read among
+// them, such as a time in the words of a culture, is as if it were not there.
+func (e entry) lastLogon() (last time.Time) {
+	for _, name := range []string{"lastlogon", "lastlogontimestamp"} {
+		for _, value := range e.values[name] {
+			if ticks, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil && ticks > 0 {
+				last = later(last, time.Unix(fileTimeZero+ticks/fileTimeSecond, 0).UTC())
+			}
+		}
+	}
+	for _, value := range e.values["lastlogondate"] {
+		if at, ok := instant(strings.TrimSpace(value)); ok {
+			last = later(last, at)
+		}
+	}
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // guid is empty where there is none, or none that can be read: it decides nothing.

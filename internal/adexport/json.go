@@ -91,6 +91,7 @@ func account(raw []byte, line int, keep func(string) bool) (entry, error) {
 	if !jsontext.Value(raw).IsValid(lenient()...) {
 		return entry{}, e.fault("no JSON")
 	}
+	problem := ""
 	_, _ = in.ReadToken() // the brace; that all is well-formed was just seen
 	for in.PeekKind() == '"' {
 		token, err := in.ReadToken()
@@ -107,7 +108,8 @@ func account(raw []byte, line int, keep func(string) bool) (entry, error) {
 		}
 		values, given, ok := texts(value)
 		if !ok {
-			return entry{}, e.fault("%s is neither a text nor a list of texts", name)
+			problem = name + " is neither a text nor a list of texts"
+			e.nameless = e.nameless || isName(name)
 		}
 		if given {
 			e.values[name] = append(e.values[name], values...)
@@ -115,6 +117,9 @@ func account(raw []byte, line int, keep func(string) bool) (entry, error) {
 				e.values[name] = []string{}
 			}
 		}
+	}
+	if problem != "" {
+		return entry{}, e.fault("%s", problem)
 	}
 	return e, nil
 }

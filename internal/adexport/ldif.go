@@ -36,6 +36,7 @@ type ldif struct {
 	line int    // lines that were read
 	next string // the line that was read ahead
 	full bool   // there is one
+	cut  bool   // the last line has no end
 }
 
 // raw reads one line without its end.
@@ -49,6 +50,7 @@ func (l *ldif) raw() (string, error) {
 		return "", err
 	}
 	l.line++
+	l.cut = err != nil
 	return strings.TrimRight(s, "\r\n"), nil
 }
 
@@ -88,13 +90,16 @@ func (l *ldif) entry() (entry, error) {
 		s, line, err := l.logical()
 		switch {
 		case errors.Is(err, io.EOF) && (e.line > 0 || fault != nil):
-			return finished(e, fault)
+			if l.cut && fault == nil { // what breaks off may have been another word
+				e.nameless, fault = true, &Fault{Line: l.line, Problem: "the file breaks off in this line: it has no end"}
+			}
+			return e.finished(fault)
 		case err != nil:
 			return entry{}, err
 		case s == "" && e.line == 0 && fault == nil, strings.HasPrefix(s, "#"):
 			continue
 		case s == "":
-			return finished(e, fault)
+			return e.finished(fault)
 		}
 		if e.line == 0 {
 			e.line = line
@@ -106,17 +111,19 @@ func (l *ldif) entry() (entry, error) {
 }
 
 // finished is the entry, or its fault.
-func finished(e entry, fault *Fault) (entry, error) {
-	if fault != nil {
-		return entry{}, fault
+func (e entry) finished(fault *Fault) (entry, error) {
+	if fault == nil {
+		return e, nil
 	}
-	return e, nil
+	fault.Names, fault.Domain = e.whose()
+	return entry{}, fault
 }
 
 // take reads one line into the entry, and returns what is wrong with it.
 func (l *ldif) take(e *entry, s string) string {
 	name, value, colon := strings.Cut(s, ":")
 	if !colon {
+		e.nameless = true // it may be the rest of the line before
 		return "the line has no colon"
 	}
 	name, options, optional := strings.Cut(strings.ToLower(strings.TrimSpace(name)), ";")
@@ -125,6 +132,7 @@ func (l *ldif) take(e *entry, s string) string {
 		return ""
 	case "result":
 		if code, _, _ := strings.Cut(strings.TrimSpace(value), " "); code != "0" {
+			e.nameless = true // of accounts that are not here
 			return "the search that wrote this was not whole: result " + strings.TrimSpace(value)
 		}
 		return ""
@@ -142,18 +150,26 @@ func (l *ldif) take(e *entry, s string) string {
 	if optional && strings.HasPrefix(options, "range=") {
 		return name + " was cut by the server"
 	}
-	switch {
-	case strings.HasPrefix(value, "<"):
-		return name + " stands in another file"
-	case strings.HasPrefix(value, ":"):
-		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value[1:]))
-		if err != nil {
-			return name + " is no base64"
-		}
-		value = string(b)
-	default:
-		value = strings.TrimLeft(value, " ")
+	value, problem := content(value)
+	if problem != "" {
+		e.nameless = e.nameless || isName(name)
+		return name + problem
 	}
 	e.values[name] = append(e.values[name], value)
 	return ""
+}
+
+// content is what stands behind an attribute's colon, or what is wrong with it.
+func content(value string) (text, problem string) {
+	switch {
+	case strings.HasPrefix(value, "<"):
+		return "", " stands in another file"
+	case strings.HasPrefix(value, ":"):
+		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value[1:]))
+		if err != nil {
+			return "", " is no base64"
+		}
+		return string(b), ""
+	}
+	return strings.TrimLeft(value, " "), ""
 }

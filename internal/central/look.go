@@ -72,7 +72,7 @@ func (c *Client) glance(ctx context.Context, p place, dev action.Ref, newestWith
 	if !ok {
 		return live, false, nil
 	}
-	live.SameNamed = same
+	live.SameNamed = c.confirm(ctx, p, live.Device, same, busy)
 	if !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
 		live.NewestSeenAt = policy.Is(newest)
 	}
@@ -123,6 +123,7 @@ func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, 
 	}
 	live := policy.Live{At: c.now(), CentralTime: clockOf(r.header)}
 	if r.notFound() {
+		c.offRoll(ctx, dev)
 		live.Status = policy.LiveNotFound
 		return live, nil, nil
 	}

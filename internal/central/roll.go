@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,19 +19,25 @@ import (
 
 // The times of the roll.
 const (
-	rollFresh   = 10 * time.Minute // older than that it answers for nobody
 	rollRenew   = 5 * time.Minute  // older than that it is refreshed, aside, while it is asked for
 	rollOverlap = 10 * time.Minute // a refresh looks so much further back than the last one
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
-	rollTurn    = 2 * time.Minute  // one process's turn at reading; renewed with each page
+	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
 	rollMost    = time.Hour        // a reading that takes longer is given up
 	// rollWorth is how many must ask within a minute or two to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
-	rollBusy  = 100             // from so many on, reads of devices wait for each other
-	rollAgain = time.Minute     // after a reading that failed another is not begun for so long,
-	rollDoubt = 3 * time.Minute // and for so long nobody is told to wait for one
-	rollSoon  = 5 * time.Second // until a reading is there of which nothing is known yet
+	rollBusy  = 100                    // from so many on, reads of devices wait for each other
+	rollAgain = time.Minute            // after a reading that failed another is not begun for so long
+	rollSoon  = 5 * time.Second        // until a reading is there of which nothing is known yet
+	rollTell  = time.Second            // for the last word of a reading
+	rollLeave = 500 * time.Millisecond // for taking a device that is gone off the roll
+)
+
+// Of twins that the roll knows so many are asked for by their ids, within this time.
+const (
+	rollTwins    = 3
+	rollTwinTime = time.Second
 )
 
 // whatRoll is what people read about reading the inventory.
@@ -38,42 +47,92 @@ const whatRoll = "reading the tenant's inventory"
 // tenant, from the roll. ok is false where Central is to be asked itself; a trouble
 // says that the roll is being read, and when it will be there.
 func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, newest time.Time, ok bool) {
-	st, devices, young := c.onRoll(ctx, p, shortName(dev.Hostname.Value))
-	if !young || !dev.Hostname.Known() {
+	name := policy.BareName(dev.Hostname.Value)
+	if !dev.Hostname.Known() || name == "" {
 		return nil, time.Time{}, false
 	}
-	same = []policy.Device{dev} // as it was read now, not as the roll has it
-	for _, d := range devices {
-		if !strings.EqualFold(d.ID.Value, dev.ID.Value) {
-			same = append(same, d)
-		}
+	st, devices, young := c.onRoll(ctx, p, dev.Hostname.Value)
+	if !young {
+		return nil, time.Time{}, false
 	}
+	devices = slices.DeleteFunc(devices, func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
+	same, _ = named(append([]policy.Device{dev}, devices...), dev, name) // itself as it was read now, not as the roll has it
 	return same, st.Newest, true
 }
 
+// confirm asks for the device's twins by their ids, where they are few: one that
+// left Central stands on the roll until all devices are read anew, and would hold
+// up the device as long. One that can't be read stays as it is.
+func (c *Client) confirm(ctx context.Context, p place, dev policy.Device, same []policy.Device, busy bool) []policy.Device {
+	var twins []int
+	for i, d := range same {
+		if d.Hostname.Known() && !strings.EqualFold(d.ID.Value, dev.ID.Value) && isUUID(d.ID.Value) {
+			twins = append(twins, i)
+		}
+	}
+	if len(twins) == 0 || len(twins) > rollTwins {
+		return same
+	}
+	ctx, cancel := context.WithTimeout(ctx, rollTwinTime)
+	defer cancel()
+	now := make([]policy.Live, len(same))
+	var work sync.WaitGroup
+	for _, i := range twins {
+		work.Go(func() {
+			now[i], _ = c.readMerged(ctx, p, action.Ref{TenantID: p.tenantID, EndpointID: same[i].ID.Value}, busy)
+		})
+	}
+	work.Wait()
+	var out []policy.Device
+	for i, d := range same {
+		switch now[i].Status {
+		case policy.LiveNotFound:
+			continue
+		case policy.LiveFound:
+			d = now[i].Device
+		default: // as the roll has it
+		}
+		out = append(out, d)
+	}
+	out, _ = named(out, dev, policy.BareName(dev.Hostname.Value))
+	return out
+}
+
+// offRoll takes a device off the roll of which Central said that it has none, also
+// where the caller has no more time. What fails here is made good when the device
+// is next asked for, or when all are read anew.
+func (c *Client) offRoll(ctx context.Context, dev action.Ref) {
+	if c.roll == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollLeave)
+	defer cancel()
+	_ = c.roll.Forget(ctx, dev)
+}
+
 // onRoll asks the roll, and has it refreshed where that is due.
-func (c *Client) onRoll(ctx context.Context, p place, short string) (action.RollState, []policy.Device, bool) {
+func (c *Client) onRoll(ctx context.Context, p place, hostname string) (action.RollState, []policy.Device, bool) {
 	if c.roll == nil {
 		return action.RollState{}, nil, false
 	}
-	st, devices, err := c.roll.Named(ctx, p.tenantID, strings.ToLower(short))
+	st, devices, err := c.roll.Named(ctx, p.tenantID, hostname)
 	if err != nil {
 		return action.RollState{}, nil, false // Central is asked itself
 	}
-	age := c.now().Sub(st.At)
-	if age > rollRenew && st.Asked >= rollWorth {
+	if st.Asked >= rollWorth && (!st.Young() || st.Now.Sub(st.At) > rollRenew) {
 		c.renewRoll(ctx, p, st)
 	}
-	return st, devices, !st.At.IsZero() && age >= -tooFarAhead && age <= rollFresh
+	return st, devices, st.Young()
 }
 
 // rollAwaited is the trouble of one who had better come again when the roll is
-// there: many ask, and a search for each would use up Central's limits. busy says
-// that many ask.
+// there: many ask, and a search for each would use up Central's limits. After a
+// reading that failed nobody is told so until one has succeeded: the next may fail
+// as late. busy says that many ask.
 func (c *Client) rollAwaited(ctx context.Context, p place) (busy bool, t *action.Trouble) {
 	st, _, young := c.onRoll(ctx, p, "")
 	busy = st.Asked >= rollBusy
-	if young || st.Asked < rollWorth || c.now().Sub(st.Failed) < rollDoubt {
+	if young || st.Asked < rollWorth || !st.Failed.IsZero() {
 		return busy, nil
 	}
 	return busy, &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
@@ -82,25 +141,24 @@ func (c *Client) rollAwaited(ctx context.Context, p place) (busy bool, t *action
 
 // renewRoll reads the inventory aside, if it is this process's turn.
 func (c *Client) renewRoll(ctx context.Context, p place, st action.RollState) {
-	task := "roll:" + p.tenantID
-	mine, err := c.roll.Turn(ctx, task, rollTurn)
+	r := &reading{c: c, p: p, id: uuid.NewString(), state: st}
+	now, mine, err := c.roll.BeginReading(ctx, p.tenantID, r.id, st.At, rollTurn)
 	if err != nil || !mine {
 		return
 	}
+	r.begin(now)
 	c.aside.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollMost)
 		defer cancel()
 		stop := context.AfterFunc(c.ending, cancel) //nolint:contextcheck // the client's end, not the caller's
 		defer stop()
-		err := c.readRoll(ctx, p, task, st)
-		end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancelEnd()
-		rest := time.Second
-		if err != nil { // Central is asked itself meanwhile
-			rest = rollAgain
-			_ = c.roll.GiveUp(end, p.tenantID)
+		c.aside.Go(func() { r.keepTurn(ctx, cancel) })
+		if r.read(ctx) == nil {
+			return
 		}
-		_ = c.roll.Rest(end, task, rest)
+		end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), rollTell)
+		defer cancelEnd()
+		_ = c.roll.GiveUp(end, p.tenantID, r.id, rollAgain) // Central is asked itself meanwhile
 	})
 }
 
@@ -108,31 +166,36 @@ func (c *Client) renewRoll(ctx context.Context, p place, st action.RollState) {
 type reading struct {
 	c     *Client
 	p     place
-	task  string
-	id    string // empty for an increment
+	id    string
+	since time.Time // zero = of all devices
 	h     hearing
-	pages int // still to come, as far as known
+	pages atomic.Int64 // still to come, as far as known
 	state action.RollState
 }
 
-// readRoll reads what was heard from since the roll's last refresh, or all where
-// there is none or it is long ago.
-func (c *Client) readRoll(ctx context.Context, p place, task string, st action.RollState) error {
-	r := &reading{c: c, p: p, task: task, state: st}
-	now := c.now()
-	query := url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
-	since := time.Time{}
-	if st.At.IsZero() || now.Sub(st.Whole) > rollWhole || now.Sub(st.At) > rollWhole {
-		r.id, r.state = uuid.NewString(), action.RollState{Whole: now}
+// begin decides what is read: what was heard from since the roll's last refresh, or
+// all where there is none or that is long ago. The roll's times are by the ledger's
+// clock, and Central is told one by this process's, which is held against Central's.
+func (r *reading) begin(now time.Time) {
+	was := r.state
+	if was.At.IsZero() || now.Sub(was.Whole) > rollWhole || now.Sub(was.At) > rollWhole {
+		r.state = action.RollState{Whole: now}
 	} else {
-		since = st.At.Add(-rollOverlap)
-		query.Set("lastSeenAfter", since.UTC().Format(centralLayout))
+		r.since = r.c.now().Add(-max(now.Sub(was.At), 0) - rollOverlap)
 	}
 	r.state.At = now
-	r.h = hearing{since: since, seen: map[string]bool{}, pace: pace{most: 4000}}
+}
+
+// read reads page by page.
+func (r *reading) read(ctx context.Context) error {
+	query := url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+	if !r.since.IsZero() {
+		query.Set("lastSeenAfter", r.since.UTC().Format(centralLayout))
+	}
+	r.h = hearing{since: r.since, seen: map[string]bool{}, pace: pace{most: 4000}}
 	r.h.yield = func(devices []policy.Device, _ *action.Trouble) bool { return r.take(ctx, devices) == nil }
-	trouble := c.bulkPages(ctx, p, whatRoll, query, r.h.pace.most, func(devices []policy.Device, total int) (bool, *action.Trouble) {
-		r.pages = max(total/largestPage+1-r.h.taken-1, 0)
+	trouble := r.c.bulkPages(ctx, r.p, whatRoll, query, r.h.pace.most, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+		r.pages.Store(int64(max(total/largestPage+1-r.h.taken-1, 0)))
 		more, trouble := r.h.take(ctx, devices, total)
 		if trouble == nil && r.h.enough {
 			trouble = unusable(whatRoll, "it could not be kept")
@@ -156,12 +219,33 @@ func (r *reading) take(ctx context.Context, devices []policy.Device) error {
 			r.state.Newest = at.Value
 		}
 	}
-	err := r.c.roll.Rest(ctx, r.task, rollTurn)
-	if r.id == "" {
-		return errors.Join(err, r.c.roll.Refresh(ctx, r.p.tenantID, devices))
+	write := r.c.roll.Write
+	if !r.since.IsZero() {
+		write = r.c.roll.Refresh
 	}
-	return errors.Join(err, r.c.roll.Write(ctx, r.p.tenantID, r.id, devices),
-		r.c.roll.Expect(ctx, r.p.tenantID, time.Duration(r.pages+1)*pageTakes))
+	return errors.Join(write(ctx, r.p.tenantID, r.id, devices), r.expect(ctx))
+}
+
+// expect keeps the turn, and says when the reading will be done.
+func (r *reading) expect(ctx context.Context) error {
+	return r.c.roll.Expect(ctx, r.p.tenantID, r.id, time.Duration(r.pages.Load()+1)*pageTakes)
+}
+
+// keepTurn keeps the turn while the reading waits for Central's limits, which may
+// be longer than a turn. A reading that has lost it ends.
+func (r *reading) keepTurn(ctx context.Context, end func()) {
+	tick := time.NewTicker(rollTurn / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if errors.Is(r.expect(ctx), action.ErrNotTheTurn) {
+				end()
+			}
+		}
+	}
 }
 
 // pageTakes is how long a page takes where Central's limits for the minute are the
@@ -170,9 +254,9 @@ const pageTakes = time.Second
 
 // end puts the reading in its place.
 func (r *reading) end(ctx context.Context) error {
-	if r.id == "" {
+	if !r.since.IsZero() {
 		r.state.Count = max(r.state.Count, r.h.count)
-		return r.c.roll.Refreshed(ctx, r.p.tenantID, r.state)
+		return r.c.roll.Refreshed(ctx, r.p.tenantID, r.id, r.state)
 	}
 	r.state.Count = r.h.count
 	return r.c.roll.Install(ctx, r.p.tenantID, r.id, r.state)

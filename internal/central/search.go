@@ -44,7 +44,7 @@ type page struct {
 // The full name is asked for first. Where the device itself is not among what
 // came back, the filter may be one that looks at ten characters only.
 func (c *Client) sameNamed(ctx context.Context, p place, dev policy.Device) ([]policy.Device, *action.Trouble) {
-	name := shortName(dev.Hostname.Value)
+	name := policy.BareName(dev.Hostname.Value)
 	if !dev.Hostname.Known() || name == "" {
 		return []policy.Device{dev}, nil
 	}
@@ -68,19 +68,13 @@ func (c *Client) sameNamed(ctx context.Context, p place, dev policy.Device) ([]p
 func named(all []policy.Device, dev policy.Device, name string) (same []policy.Device, found bool) {
 	for _, d := range all {
 		// One whose name can't be read came because of it: it may be the same.
-		if d.Hostname.Known() && !strings.EqualFold(shortName(d.Hostname.Value), name) {
+		if d.Hostname.Known() && !strings.EqualFold(policy.BareName(d.Hostname.Value), name) {
 			continue
 		}
 		found = found || d.ID.Known() && strings.EqualFold(d.ID.Value, dev.ID.Value)
 		same = append(same, d)
 	}
 	return same, found
-}
-
-// shortName is a host name without its domain and a computer account's "$".
-func shortName(hostname string) string {
-	name, _, _ := strings.Cut(strings.TrimSpace(hostname), ".")
-	return strings.TrimSpace(strings.TrimSuffix(name, "$"))
 }
 
 // list reads all devices whose name contains a value, page by page, and makes

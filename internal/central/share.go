@@ -50,7 +50,7 @@ func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l loo
 		c.aside.Go(func() { c.sharedLane(p) }) //nolint:contextcheck // it reads for others too, and outlives who began it
 	}
 	if c.sharing.hear() {
-		c.aside.Go(c.hearAnswers) //nolint:contextcheck // so does this
+		c.aside.Go(c.hearAnswers)
 	}
 	lost := time.NewTimer(2*c.timeout + c.merging.busy)
 	defer lost.Stop()
@@ -67,7 +67,9 @@ func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l loo
 	return looked{c.failed(trouble), trouble}, true
 }
 
-// sharedLane takes what was asked and reads it, until nothing is asked.
+// sharedLane takes what was asked and reads it, until nothing is asked. While it is
+// another's turn it stands by: that one may be gone. Reads that come while one is
+// under way are made together, so one process at a time reads, unless that is slow.
 func (c *Client) sharedLane(p place) {
 	full := false
 	for {
@@ -76,10 +78,13 @@ func (c *Client) sharedLane(p place) {
 		}
 		c.sharing.begin(p.tenantID)
 		most := c.merging.most(p.tenantID)
-		taken, _ := c.shared.Take(c.ending, p.tenantID, most) // those who asked have an end, and ask again
+		taken, mine, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow) // those who asked have an end, and ask again
 		full = len(taken) == most
-		if len(taken) == 0 && c.sharing.close(p.tenantID) {
-			return
+		if len(taken) == 0 {
+			if c.sharing.close(p.tenantID, mine) {
+				return
+			}
+			continue
 		}
 		some := c.sharing.waiters(p.tenantID, taken)
 		alone := c.readSome(p, some)
@@ -189,7 +194,7 @@ func (s *sharing) open(tenantID string) bool {
 		s.tenants[tenantID] = l
 	}
 	l.again = true
-	return l.lanes.open()
+	return l.open()
 }
 
 // begin says that a lane takes what was asked: while that is new, no other opens.
@@ -199,12 +204,13 @@ func (s *sharing) begin(tenantID string) {
 	s.tenants[tenantID].begun = time.Now()
 }
 
-// close ends a lane that found nothing, unless something was asked meanwhile.
-func (s *sharing) close(tenantID string) bool {
+// close ends a lane that took nothing: on its turn, unless something was asked
+// meanwhile; on another's, unless anybody still waits.
+func (s *sharing) close(tenantID string, mine bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.tenants[tenantID]
-	if l.again {
+	if mine && l.again || !mine && len(s.waiting) > 0 {
 		l.again = false
 		return false
 	}

@@ -22,10 +22,14 @@ import (
 // process has it, with a young roll that many ask. hand may stand between them.
 func sharers(t *testing.T, r *rig, n int, hand func(i int, s action.SharedReads) action.SharedReads) []*Client {
 	t.Helper()
-	url := "redis://" + miniredis.RunT(t).Addr()
+	return sharersOn(t, r, miniredis.RunT(t), n, hand)
+}
+
+func sharersOn(t *testing.T, r *rig, redis *miniredis.Miniredis, n int, hand func(i int, s action.SharedReads) action.SharedReads) []*Client {
+	t.Helper()
 	out := make([]*Client, n)
 	for i := range out {
-		store, err := ledger.Open(ledger.Options{URL: url, Timeout: time.Second})
+		store, err := ledger.Open(ledger.Options{URL: "redis://" + redis.Addr(), Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +125,8 @@ func TestAFailureOfAReadForAllIsOwnForAll(t *testing.T) {
 type handed struct {
 	action.SharedReads
 	ask     error
+	stands  func()          // called where it is another's turn
+	idle    bool            // takes nothing
 	asked   *sync.WaitGroup // nothing is taken before so many were asked
 	take    func([]action.AskedRead) []action.AskedRead
 	answers func([]action.ReadAnswer) []action.ReadAnswer
@@ -142,15 +148,21 @@ func (h handed) Ask(ctx context.Context, tenant string, read action.AskedRead) e
 	return err
 }
 
-func (h handed) Take(ctx context.Context, tenant string, most int) ([]action.AskedRead, error) {
+func (h handed) Take(ctx context.Context, tenant, taker string, most int, turn time.Duration) ([]action.AskedRead, bool, error) {
+	if h.idle {
+		return nil, false, nil
+	}
 	if h.asked != nil {
 		h.asked.Wait()
 	}
-	taken, err := h.SharedReads.Take(ctx, tenant, most)
+	taken, mine, err := h.SharedReads.Take(ctx, tenant, taker, most, turn)
 	if h.take != nil {
 		taken = h.take(taken)
 	}
-	return taken, err
+	if h.stands != nil && !mine {
+		h.stands()
+	}
+	return taken, mine, err
 }
 
 func (h handed) Answers(ctx context.Context, asker string, wait time.Duration) ([]action.ReadAnswer, error) {
@@ -188,6 +200,27 @@ func TestReadsOfAProcessThatIsGoneAreNotKnown(t *testing.T) {
 	}
 }
 
+// Who took its turn and is gone holds up the others until the turn is over.
+func TestTheTurnOfAProcessThatIsGoneEnds(t *testing.T) {
+	r := newRig(t, nil, nil)
+	redis := miniredis.RunT(t)
+	clients := sharersOn(t, r, redis, 2, func(_ int, s action.SharedReads) action.SharedReads {
+		return handed{SharedReads: s, stands: func() { redis.FastForward(mergeSlow / 4) }}
+	})
+	gone := clients[1].shared
+	if err := gone.Ask(t.Context(), tenantID, action.AskedRead{Asker: "gone", Number: "1", EndpointID: deviceID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, mine, err := gone.Take(t.Context(), tenantID, "gone", 1, mergeSlow); !mine || err != nil {
+		t.Fatal(mine, err)
+	}
+	for i, l := range lookedAt(t, r, clients, 5) {
+		if l.live.Status != policy.LiveFound {
+			t.Errorf("%d: %+v", i, l.trouble)
+		}
+	}
+}
+
 // Another's answer is held against the device that was asked for, whatever its
 // number says.
 func TestAnAnswerOfAnotherDeviceIsNone(t *testing.T) {
@@ -195,12 +228,7 @@ func TestAnAnswerOfAnotherDeviceIsNone(t *testing.T) {
 	clients := sharers(t, r, 2, func(i int, s action.SharedReads) action.SharedReads {
 		h := handed{SharedReads: s}
 		if i == 0 { // takes nothing, and hears what is not its own
-			h.take = func(taken []action.AskedRead) []action.AskedRead {
-				for _, a := range taken {
-					_ = s.Ask(context.Background(), tenantID, a)
-				}
-				return nil
-			}
+			h.idle = true
 			h.answers = func(got []action.ReadAnswer) []action.ReadAnswer {
 				for i := range got {
 					got[i].Live.Device.ID = policy.Is(nth(99).EndpointID)

@@ -131,14 +131,30 @@ func TestA429SlowsEverybodyDown(t *testing.T) {
 type book struct {
 	action.Roll
 	mu    sync.Mutex
-	state action.RollState
+	state action.RollState // read now, if it does not say when
 	named []policy.Device
+	gone  []string // ids that were taken off
+}
+
+func (b *book) Forget(ctx context.Context, dev action.Ref) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = append(b.gone, dev.EndpointID)
+	b.named = slices.DeleteFunc(b.named, func(d policy.Device) bool { return d.ID.Value == dev.EndpointID })
+	return nil
 }
 
 func (b *book) Named(context.Context, string, string) (action.RollState, []policy.Device, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state, slices.Clone(b.named), nil
+	st := b.state
+	if st.Now.IsZero() {
+		st.Now = st.At
+	}
+	return st, slices.Clone(b.named), nil
 }
 
 // crowd puts n devices into Central and looks at all at once, through a young roll.
@@ -240,7 +256,7 @@ func TestARollAnswersOnlyWhileItIsYoung(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.Client = r.another(t, func(o *Options) {
-				o.Roll = &book{state: action.RollState{At: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
+				o.Roll = &book{state: action.RollState{Now: r.clock(), At: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
 			})
 			if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound {
 				t.Fatalf("%+v", trouble)
@@ -280,7 +296,9 @@ func TestWhileARollIsReadManyAreToldToComeAgain(t *testing.T) {
 // busy is a roll that another process reads.
 type busy struct{ book }
 
-func (*busy) Turn(context.Context, string, time.Duration) (bool, error) { return false, nil }
+func (*busy) BeginReading(context.Context, string, string, time.Time, time.Duration) (time.Time, bool, error) {
+	return time.Time{}, false, nil
+}
 
 // several matches a call for more than one device.
 func several(q *http.Request) bool { return strings.Contains(q.URL.Query().Get("ids"), ",") }

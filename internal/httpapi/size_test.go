@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/action"
@@ -98,10 +99,18 @@ func BenchmarkBytesPerDevice(b *testing.B) {
 func (s *system) onRollOf(b *testing.B, n int) int {
 	b.Helper()
 	devices := eligibleDevices(n)
-	if err := s.store.Write(b.Context(), tenant, "bench", devices); err != nil {
+	st, _, err := s.store.Named(b.Context(), tenant, "x")
+	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.store.Install(b.Context(), tenant, "bench", action.RollState{At: time.Now(), Whole: time.Now(), Count: n}); err != nil {
+	reading := uuid.NewString()
+	if _, begun, err := s.store.BeginReading(b.Context(), tenant, reading, st.At, time.Minute); err != nil || !begun {
+		b.Fatal(begun, err)
+	}
+	if err := s.store.Write(b.Context(), tenant, reading, devices); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.store.Install(b.Context(), tenant, reading, action.RollState{At: time.Now(), Whole: time.Now(), Count: n}); err != nil {
 		b.Fatal(err)
 	}
 	return n

@@ -54,12 +54,16 @@ const (
 	keyDevice tenantKey = "device"
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
-	// The roll: "state" is a hash (reading, at, whole, count, newest, expected, failed; minute,
-	// asked, before: who asked for it), and each reading has a hash of its devices, by
-	// id, and one of their ids, by short name.
+	// The roll: "state" is a hash that runs out: of the roll reading, size, at, whole,
+	// count, newest; of who asked minute, asked, before; of the reading under way turn
+	// (its id), till, hold, turnSize, expected; of the last that failed, failed, again.
+	// Each reading has a hash "devices", by id: what each is found by, and its record;
+	// and a sorted set "index" of those entries, each with the id behind it.
 	keyRoll tenantKey = "roll"
-	// List that runs out: reads of devices that were asked for, for who reads next.
-	keyReads tenantKey = "reads"
+	// List that runs out: reads of devices that were asked for, for who reads next;
+	// and a string that runs out: whose turn that is.
+	keyReads    tenantKey = "reads"
+	keyReadTurn tenantKey = "reads:turn"
 	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
 	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
 	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.

@@ -43,19 +43,19 @@ func (s *Store) append(ctx context.Context, key string, v any) error {
 }
 
 // Take implements action.SharedReads. What can't be read is nobody's.
-func (s *Store) Take(ctx context.Context, tenantID string, most int) ([]action.AskedRead, error) {
-	got, err := s.rdb.LPopCount(ctx, keyReads.of(tenantID), most).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, away(err)
+func (s *Store) Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) (reads []action.AskedRead, mine bool, err error) {
+	keys := []string{keyReads.of(tenantID), keyReadTurn.of(tenantID)}
+	got, err := s.scripts["take"].Run(ctx, s.rdb, keys, taker, most, turn.Milliseconds()).Slice()
+	if err != nil || len(got) == 0 {
+		return nil, false, away(fmt.Errorf("shared reads: %w", err))
 	}
-	var out []action.AskedRead
-	for _, raw := range got {
+	for _, raw := range got[1:] {
 		var read action.AskedRead
-		if json.Unmarshal([]byte(raw), &read) == nil {
-			out = append(out, read)
+		if json.Unmarshal([]byte(fmt.Sprint(raw)), &read) == nil {
+			reads = append(reads, read)
 		}
 	}
-	return out, nil
+	return reads, fmt.Sprint(got[0]) == "1", nil
 }
 
 // Answers implements action.SharedReads.

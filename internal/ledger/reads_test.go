@@ -20,14 +20,35 @@ func TestWhatOneTookNoOtherFinds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range [][]action.AskedRead{asked[:3], asked[3:], nil} {
-			got, err := r.Take(t.Context(), dev.TenantID, 3)
-			if diff := cmp.Diff(want, got); diff != "" || err != nil {
-				t.Errorf("%v %s", err, diff)
+		take := func(taker, tenant string, mine bool, want ...action.AskedRead) {
+			t.Helper()
+			got, turn, err := r.Take(t.Context(), tenant, taker, 3, time.Minute)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil || turn != mine {
+				t.Errorf("%s: %v %v %s", taker, turn, err, diff)
 			}
 		}
-		if got, err := r.Take(t.Context(), "another tenant", 3); len(got) > 0 || err != nil {
-			t.Errorf("of another tenant: %v %v", got, err)
+		take("one", dev.TenantID, true, asked[:3]...)
+		take("two", dev.TenantID, false)
+		take("two", "another tenant", true)
+		take("one", dev.TenantID, true, asked[3:]...)
+		take("two", dev.TenantID, false)
+		take("one", dev.TenantID, true)
+		take("two", dev.TenantID, true)
+	})
+}
+
+func TestATurnAtReadingEndsByItself(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		read := action.AskedRead{Asker: "one", Number: "1", EndpointID: dev.EndpointID}
+		if err := r.Ask(t.Context(), dev.TenantID, read); err != nil {
+			t.Fatal(err)
+		}
+		if _, mine, err := r.Take(t.Context(), dev.TenantID, "one", 3, time.Minute); !mine || err != nil {
+			t.Fatal(mine, err)
+		}
+		key := "rollcall:{" + dev.TenantID + "}:reads:turn"
+		if ttl, err := r.rdb.PTTL(t.Context(), key).Result(); ttl <= 0 || ttl > time.Minute || err != nil {
+			t.Errorf("it lasts %s: %v", ttl, err)
 		}
 	})
 }

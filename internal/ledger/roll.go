@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,22 +19,67 @@ import (
 
 var _ action.Roll = (*Store)(nil)
 
-// How long a roll that nobody refreshes stays, and a reading that nobody ended.
+// How long a roll that nobody refreshes or asks for stays, and a reading that
+// nobody ended.
 const (
 	rollStays    = 48 * time.Hour
 	readingStays = time.Hour
 )
 
-// rollParts are the keys of one reading: its devices, and their ids by name.
-func rollParts(tenantID, reading string) []string {
-	return []string{keyRoll.of(tenantID, reading+":devices"), keyRoll.of(tenantID, reading+":names")}
+// rollBearers is how many devices that bear one trait are found by it. More than a
+// few are not one device's own.
+const rollBearers = 16
+
+// loadRoll builds the roll's scripts: what they share, and each of them.
+func (s *Store) loadRoll() error {
+	shared, err := sources.ReadFile("lua/roll.lua")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"named", "find", "begin", "write", "install", "expect", "giveup", "forget"} {
+		src, err := sources.ReadFile("lua/roll_" + name + ".lua")
+		if err != nil {
+			return err
+		}
+		s.scripts["roll_"+name] = redis.NewScript(string(shared) + string(src))
+	}
+	return nil
 }
 
-// onRoll is a device as the roll keeps it: what siblings are judged by.
+// roll runs one of the roll's scripts.
+func (s *Store) roll(ctx context.Context, script, tenantID string, more args) *redis.Cmd {
+	all := args{"offset": s.offset().Milliseconds(), "stays": rollStays.Milliseconds(), "readingStays": readingStays.Milliseconds()}
+	maps.Copy(all, more)
+	arg, err := json.Marshal(all)
+	if err != nil {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetErr(err)
+		return cmd
+	}
+	return s.scripts["roll_"+script].Run(ctx, s.rdb, []string{keyRoll.of(tenantID, "state"), keyRoll.of(tenantID, "")}, string(arg))
+}
+
+// step is roll for a step of a reading, which may be refused.
+func (s *Store) step(ctx context.Context, script, tenantID, reading string, more args) error {
+	all := args{"reading": reading}
+	maps.Copy(all, more)
+	switch said, err := s.roll(ctx, script, tenantID, all).Text(); {
+	case err != nil:
+		return away(fmt.Errorf("roll: %w", err))
+	case said == "turn":
+		return fmt.Errorf("roll: %w", action.ErrNotTheTurn)
+	case said != "":
+		return errors.New("roll: a part of what was read is lost")
+	}
+	return nil
+}
+
+// onRoll is a device as the roll keeps it: what siblings are judged by, and what it
+// is found by.
 type onRoll struct {
-	ID     string `json:"id"`
-	Name   string `json:"name"` // short, lower case; empty = it can't be read, ? = it has none
-	Record string `json:"record"`
+	ID      string `json:"id"`
+	Entries string `json:"entries"` // of the index, with a tab between them
+	Record  string `json:"record"`
 }
 
 // rolled makes the form in which devices are kept. One without an id can't be put
@@ -51,143 +98,157 @@ func rolled(devices []policy.Device) ([]onRoll, error) {
 		if err != nil {
 			return nil, fmt.Errorf("roll: %w", err)
 		}
-		name := "?"
-		switch d.Hostname.State {
-		case policy.Given:
-			name = shortName(strings.TrimSuffix(d.Hostname.Value, "$"))
-		case policy.Unreadable:
-			name = ""
-		case policy.Absent:
-		}
-		out = append(out, onRoll{strings.ToLower(d.ID.Value), name, string(record)})
+		out = append(out, onRoll{strings.ToLower(d.ID.Value), strings.Join(rollEntries(d), "\t"), string(record)})
 	}
 	return out, nil
 }
 
-// Write implements action.Roll.
-func (s *Store) Write(ctx context.Context, tenantID, reading string, devices []policy.Device) error {
-	return s.putOnRoll(ctx, tenantID, reading, devices, readingStays)
+// rollEntries are what a device is found by. One whose name can't be read may have
+// any.
+func rollEntries(d policy.Device) []string {
+	var out []string
+	named := d.Hostname.State == policy.Absent
+	for _, t := range action.TraitsOf(d) {
+		if t.Sign != action.SameID {
+			out = append(out, rollEntry(t))
+		}
+		named = named || t.Sign == action.SameName
+	}
+	if !named {
+		out = append(out, "u")
+	}
+	return out
 }
 
-// putOnRoll writes devices into a reading.
-func (s *Store) putOnRoll(ctx context.Context, tenantID, reading string, devices []policy.Device, stays time.Duration) error {
+// rollEntry is a trait as it stands in the index: its kind, and its value without
+// the signs that part entries.
+func rollEntry(t action.Trait) string {
+	const kinds = "ismn" // in the order of the signs
+	return kinds[t.Sign:t.Sign+1] + plain(t.Value)
+}
+
+// plain is a text without control characters, which is as different from others as
+// it was, or nearly so.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// BeginReading implements action.Roll.
+func (s *Store) BeginReading(ctx context.Context, tenantID, reading string, seen time.Time, turn time.Duration) (time.Time, bool, error) {
+	was := ""
+	if !seen.IsZero() {
+		was = strconv.FormatInt(seen.UnixMilli(), 10)
+	}
+	now, err := s.roll(ctx, "begin", tenantID, args{"reading": reading, "seen": was, "turn": turn.Milliseconds()}).Text()
+	if err != nil {
+		return time.Time{}, false, away(fmt.Errorf("roll: %w", err))
+	}
+	return at(now), now != "", nil
+}
+
+// Write implements action.Roll.
+func (s *Store) Write(ctx context.Context, tenantID, reading string, devices []policy.Device) error {
+	return s.putOnRoll(ctx, tenantID, reading, devices, false)
+}
+
+// Refresh implements action.Roll.
+func (s *Store) Refresh(ctx context.Context, tenantID, reading string, devices []policy.Device) error {
+	return s.putOnRoll(ctx, tenantID, reading, devices, true)
+}
+
+// putOnRoll writes devices into a reading, or into the roll.
+func (s *Store) putOnRoll(ctx context.Context, tenantID, reading string, devices []policy.Device, refresh bool) error {
 	rows, err := rolled(devices)
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return err
 	}
-	arg, err := json.Marshal(rows)
-	if err != nil {
-		return fmt.Errorf("roll: %w", err)
-	}
-	keys := rollParts(tenantID, reading)
-	if err := s.scripts["roll_refresh"].Run(ctx, s.rdb, keys, string(arg)).Err(); err != nil {
-		return away(err)
-	}
-	pipe := s.rdb.Pipeline()
-	for _, k := range keys {
-		pipe.Expire(ctx, k, stays)
-	}
-	_, err = pipe.Exec(ctx)
-	return away(err)
+	return s.step(ctx, "write", tenantID, reading, args{"refresh": refresh, "devices": rows})
 }
 
 // Install implements action.Roll. The reading before it goes at once.
 func (s *Store) Install(ctx context.Context, tenantID, reading string, st action.RollState) error {
-	was, err := s.rdb.HGet(ctx, keyRoll.of(tenantID, "state"), "reading").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return away(err)
-	}
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, keyRoll.of(tenantID, "state"), append([]any{"reading", reading, "whole", st.Whole.UnixMilli()}, stateOf(st)...)...)
-		p.HDel(ctx, keyRoll.of(tenantID, "state"), "expected", "failed")
-		for _, k := range append(rollParts(tenantID, reading), keyRoll.of(tenantID, "state")) {
-			p.Expire(ctx, k, rollStays)
-		}
-		if was != "" && was != reading {
-			p.Unlink(ctx, rollParts(tenantID, was)...)
-		}
-		return nil
-	})
-	return away(err)
+	all := stateOf(st)
+	all["whole"] = st.Whole.UnixMilli()
+	return s.step(ctx, "install", tenantID, reading, all)
 }
 
-// stateOf are the fields that every refresh renews.
-func stateOf(st action.RollState) []any {
+// Refreshed implements action.Roll.
+func (s *Store) Refreshed(ctx context.Context, tenantID, reading string, st action.RollState) error {
+	return s.step(ctx, "install", tenantID, reading, stateOf(st))
+}
+
+// stateOf is what every reading renews.
+func stateOf(st action.RollState) args {
 	newest := int64(0)
 	if !st.Newest.IsZero() {
 		newest = st.Newest.UnixMilli()
 	}
-	return []any{"at", st.At.UnixMilli(), "count", st.Count, "newest", newest}
-}
-
-// Refresh implements action.Roll.
-func (s *Store) Refresh(ctx context.Context, tenantID string, devices []policy.Device) error {
-	reading, err := s.rdb.HGet(ctx, keyRoll.of(tenantID, "state"), "reading").Result()
-	if errors.Is(err, redis.Nil) {
-		return action.ErrNotFound
-	}
-	if err != nil {
-		return away(err)
-	}
-	return s.putOnRoll(ctx, tenantID, reading, devices, rollStays)
-}
-
-// Refreshed implements action.Roll.
-func (s *Store) Refreshed(ctx context.Context, tenantID string, st action.RollState) error {
-	key := keyRoll.of(tenantID, "state")
-	pipe := s.rdb.Pipeline()
-	pipe.HSet(ctx, key, stateOf(st)...)
-	pipe.Expire(ctx, key, rollStays)
-	_, err := pipe.Exec(ctx)
-	return away(err)
+	return args{"at": st.At.UnixMilli(), "count": st.Count, "newest": newest}
 }
 
 // Expect implements action.Roll.
-func (s *Store) Expect(ctx context.Context, tenantID string, in time.Duration) error {
-	now, err := s.clock(ctx)
-	if err != nil {
-		return err
-	}
-	return away(s.rdb.HSet(ctx, keyRoll.of(tenantID, "state"), "expected", now.Add(in).UnixMilli()).Err())
+func (s *Store) Expect(ctx context.Context, tenantID, reading string, in time.Duration) error {
+	return s.step(ctx, "expect", tenantID, reading, args{"in": in.Milliseconds()})
 }
 
 // GiveUp implements action.Roll.
-func (s *Store) GiveUp(ctx context.Context, tenantID string) error {
-	now, err := s.clock(ctx)
-	if err != nil {
-		return err
-	}
-	pipe := s.rdb.Pipeline()
-	pipe.HDel(ctx, keyRoll.of(tenantID, "state"), "expected")
-	pipe.HSet(ctx, keyRoll.of(tenantID, "state"), "failed", now.UnixMilli())
-	_, err = pipe.Exec(ctx)
-	return away(err)
+func (s *Store) GiveUp(ctx context.Context, tenantID, reading string, rest time.Duration) error {
+	return s.step(ctx, "giveup", tenantID, reading, args{"again": rest.Milliseconds()})
+}
+
+// Forget implements action.Roll.
+func (s *Store) Forget(ctx context.Context, dev action.Ref) error {
+	return away(s.roll(ctx, "forget", dev.TenantID, args{"id": strings.ToLower(dev.EndpointID)}).Err())
 }
 
 // Named implements action.Roll.
-func (s *Store) Named(ctx context.Context, tenantID, short string) (action.RollState, []policy.Device, error) {
-	keys := []string{keyRoll.of(tenantID, "state"), keyRoll.of(tenantID, "")}
-	got, err := s.scripts["roll_named"].Run(ctx, s.rdb, keys, strings.ToLower(short), s.offset().Milliseconds()).StringSlice()
+func (s *Store) Named(ctx context.Context, tenantID, hostname string) (action.RollState, []policy.Device, error) {
+	f, err := s.finds(s.roll(ctx, "named", tenantID, args{"name": plain(policy.NameKey(hostname))}), nil)
+	return f.State, f.Devices, err
+}
+
+// Find implements action.Roll.
+func (s *Store) Find(ctx context.Context, tenantID string, traits []action.Trait) (action.RollFinds, error) {
+	wanted := make([]string, len(traits))
+	for i, t := range traits {
+		wanted[i] = rollEntry(t)
+	}
+	return s.finds(s.roll(ctx, "find", tenantID, args{"traits": wanted, "most": rollBearers}), traits)
+}
+
+// finds reads what a script found.
+func (s *Store) finds(cmd *redis.Cmd, asked []action.Trait) (action.RollFinds, error) {
+	got, err := cmd.StringSlice()
 	if err != nil || len(got) == 0 {
-		return action.RollState{}, nil, away(fmt.Errorf("roll: %w", err))
+		return action.RollFinds{}, away(fmt.Errorf("roll: %w", err))
 	}
 	var in struct {
-		At, Whole, Count, Newest, Expected, Failed, Now string
-		Asked                                           int
+		Now, At, Whole, Count, Newest, Expected, Failed, Crowded string
+		Asked                                                    int
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
-		return action.RollState{}, nil, fmt.Errorf("roll: %w", err)
+		return action.RollFinds{}, fmt.Errorf("roll: %w", err)
 	}
-	st := action.RollState{At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
+	st := action.RollState{Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
 	st.Count, _ = strconv.Atoi(in.Count)
 	if expected := at(in.Expected); !expected.IsZero() {
-		st.Ready = max(expected.Sub(at(in.Now)), 0)
+		st.Ready = max(expected.Sub(st.Now), 0)
 	}
-	devices := make([]policy.Device, len(got)-1)
+	f := action.RollFinds{State: st, Devices: make([]policy.Device, len(got)-1)}
 	for i, raw := range got[1:] {
-		if err := json.Unmarshal([]byte(raw), &devices[i]); err != nil {
-			return action.RollState{}, nil, fmt.Errorf("roll: a device on it can't be read: %w", err)
+		if err := json.Unmarshal([]byte(raw), &f.Devices[i]); err != nil {
+			return action.RollFinds{}, fmt.Errorf("roll: a device on it can't be read: %w", err)
 		}
 	}
-	return st, devices, nil
+	for n := range strings.SplitSeq(in.Crowded, ",") {
+		if i, err := strconv.Atoi(n); err == nil && i < len(asked) {
+			f.Crowded = append(f.Crowded, asked[i])
+		}
+	}
+	return f, nil
 }

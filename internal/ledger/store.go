@@ -87,14 +87,14 @@ func (s *Store) load() error {
 		}
 		s.scripts[name] = redis.NewScript(luaTable() + luaKeys() + string(prelude) + string(src))
 	}
-	for _, name := range []string{"release", "retake", "exported", "trim", "book", "slow", "roll_refresh", "roll_named"} { // of few keys, without the prelude
+	for _, name := range []string{"release", "retake", "exported", "trim", "book", "slow", "take"} { // of few keys, without the prelude
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
 		}
 		s.scripts[name] = redis.NewScript(string(src))
 	}
-	return nil
+	return s.loadRoll()
 }
 
 // Close ends all connections.

@@ -115,6 +115,33 @@ func shortName(host string) string {
 	return short
 }
 
+// BareName is a host name as devices are looked up by it: up to its first dot,
+// without blanks and without a computer account's "$".
+func BareName(hostname string) string {
+	name, _, _ := strings.Cut(strings.TrimSpace(hostname), ".")
+	return strings.TrimSpace(strings.TrimSuffix(name, "$"))
+}
+
+// NameKey is a host name for an index: two have the same key where
+// [strings.EqualFold] says of their bare names that they are equal, and only there.
+// It finds what may be the same; what may be deleted is compared more strictly.
+func NameKey(hostname string) string {
+	name := BareName(hostname)
+	if ascii(name) {
+		return strings.ToLower(name)
+	}
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		if 'A' <= least && least <= 'Z' {
+			return unicode.ToLower(least) // as in a name that is all ASCII
+		}
+		return least
+	}, name)
+}
+
 // fqdnDomain is what follows the first dot of a host name, folded; empty for none.
 func fqdnDomain(host string) string {
 	_, domain, _ := strings.Cut(fold(host), ".")

@@ -1,6 +1,11 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
 
 func TestBelowIsByComponentAndStrict(t *testing.T) {
 	disabled := corp("ou=Disabled")
@@ -150,4 +155,32 @@ func TestDNsAreWrittenForAPerson(t *testing.T) {
 	if got := (DN{{"cn=A", "uid=1"}, {"dc=x"}}).String(); got != "cn=A+uid=1,dc=x" {
 		t.Error(got)
 	}
+}
+
+func TestANameIsLookedUpWithoutItsDomain(t *testing.T) {
+	for host, want := range map[string]string{
+		"": "", " ": "", ".": "", "$": "", "PC": "pc", " PC ": "pc", "PC$": "pc", "PC$.corp.example.test": "pc", " PC .corp": "pc", "pc.": "pc",
+		"PC$$": "pc$", "$PC": "$pc", "P\u212a": "pk", "M\u017fX": "msx", "B\u00dcRO": "b\u00dcro", "b\u00fcro": "b\u00dcro", "\u0130X": "\u0130x", "A\xffB": "a\ufffdb",
+	} {
+		if got := NameKey(host); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestNamesHaveOneKeyWhereEqualFoldCallsThemEqual(t *testing.T) {
+	letters := rapid.SampledFrom([]rune("kK\u212asS\u017f\u1e9e\u00dfiI\u0131\u0130\u03c3\u03c2\u03a3\u03b8\u03d1\u0398\u00b5\u03bc\u039c\u00e5\u00c5\u212ba1-.$ \ufffd"))
+	name := rapid.Custom(func(t *rapid.T) string {
+		s := string(rapid.SliceOfN(letters, 0, 4).Draw(t, "letters"))
+		if rapid.Bool().Draw(t, "cut") {
+			s += "\xe4"
+		}
+		return s
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := name.Draw(t, "a"), name.Draw(t, "b")
+		if got, want := NameKey(a) == NameKey(b), strings.EqualFold(BareName(a), BareName(b)); got != want {
+			t.Fatalf("%q and %q: one key is %v, equal is %v", a, b, got, want)
+		}
+	})
 }

@@ -22,7 +22,7 @@ end
 local till = redis.call('GET', pause)
 if till then at = math.max(at, tonumber(till)) end
 after(all, 1, 0)
-local longest = 1000
+local longest, pieces = 1000, nil
 for _, w in ipairs(A.windows) do
   if w.per <= 7200000 then
     longest = math.max(longest, w.per)
@@ -42,11 +42,14 @@ for _, w in ipairs(A.windows) do
       end
     end
     if sum >= (A.bulk and w.bulk or w.calls) then at = math.max(at, (oldest + 1) * piece + w.per) end
-    if at - now <= A.most then redis.call('HINCRBY', days, math.floor(at / piece), 1) end
-    redis.call('PEXPIRE', days, 2 * w.per)
+    pieces = {piece = piece, stays = 2 * w.per}
   end
 end
 if at - now > A.most then return {string.format('%.0f', at - now), 0} end
+if pieces then
+  redis.call('HINCRBY', days, math.floor(at / pieces.piece), 1)
+  redis.call('PEXPIRE', days, pieces.stays)
+end
 local member = redis.call('INCR', KEYS[5])
 for _, list in ipairs(A.bulk and {all, bulk} or {all}) do
   redis.call('ZADD', list, string.format('%.0f', at), member)
