@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -261,7 +262,7 @@ func TestControlCFinishesTheDeviceUnderWay(t *testing.T) {
 // killed runs the command in a process of its own and kills it once due holds.
 func (r *retireRig) killed(t *testing.T, count, what string, due func() bool) {
 	t.Helper()
-	c := launch(t, r.environ, r.live("--wait", "1s", "--yes", centralsim.SampleTenant+":"+count)...)
+	c := launch(t, r.environ, r.live("--wait", "10s", "--yes", centralsim.SampleTenant+":"+count)...)
 	until(t, what, due)
 	c.signal(t, syscall.SIGKILL)
 	<-c.code
@@ -270,31 +271,31 @@ func (r *retireRig) killed(t *testing.T, count, what string, due func() bool) {
 func TestAKilledRunGoesOnAndDeletesNothingTwice(t *testing.T) {
 	r := retiring(t, 5, unbounded)
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
-	n := 0
+	var n atomic.Int64
 	r.central.OnRequest(func(rq *http.Request) {
-		if rq.Method != http.MethodDelete {
-			return
-		}
-		if n++; n == 2 {
+		if rq.Method == http.MethodDelete && n.Add(1)%2 == 0 {
 			arrived <- struct{}{}
 			<-release // Central is slow: the DELETE takes effect when nobody waits any more
 		}
 	})
-	r.killed(t, "5", "the second DELETE", func() bool { return len(arrived) == 1 })
-	close(release)
-	until(t, "the second DELETE takes effect", func() bool {
-		_, there := r.central.Get(centralsim.SampleTenant, r.ids[1])
-		return !there
-	})
+	killed := func(count string, device int) {
+		t.Helper()
+		r.killed(t, count, "a run's second DELETE", func() bool { return len(arrived) == 1 })
+		<-arrived
+		release <- struct{}{}
+		until(t, "the second DELETE takes effect", func() bool {
+			_, there := r.central.Get(centralsim.SampleTenant, r.ids[device])
+			return !there
+		})
+	}
+	killed("5", 1)
 	steps := r.steps(t)
 	if last := steps[len(steps)-1]; last.Step != stepDeleting || last.EndpointID != r.ids[1] {
 		t.Errorf("the journal does not say what was under way: %+v", last)
 	}
-	lines := func() int { return len(r.steps(t)) }
-	before := lines()
-	r.killed(t, "3", "some more steps", func() bool { return lines() > before+4 })
-	killed := time.Now() // what the kills left behind can be settled when 2 s, a call's time and 3 s have passed
-	until(t, "it is settled", func() bool { return time.Since(killed) > 7*time.Second })
+	killed("3", 3)
+	last := time.Now() // what the kills left behind can be settled when 2 s, a call's time and 3 s have passed
+	until(t, "it is settled", func() bool { return time.Since(last) > 7*time.Second })
 	count := r.asked(t)
 	if code, out, errs := ran(t, r.environ, r.live("--yes", centralsim.SampleTenant+":"+count)...); code != exitDone {
 		t.Errorf("the last run: %d %s %s", code, out, errs)

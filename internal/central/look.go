@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,28 +28,34 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 	if trouble != nil {
 		return live, trouble
 	}
+	var roll rollSays
 	if !fresh && c.roll != nil {
-		live, done, trouble := c.glance(ctx, p, dev, newestWithin)
-		if done {
-			return live, trouble
+		if roll, trouble = c.rollAwaited(ctx, p); trouble != nil {
+			return c.failed(trouble), trouble
 		}
 	}
 	aside, cancel := context.WithCancel(ctx)
 	defer cancel()
-	newest := make(chan fetched[time.Time], 1)
-	go func() {
+	newest := sync.OnceValue(func() fetched[time.Time] {
 		at, trouble := c.newestSeen(aside, p, newestWithin)
-		newest <- fetched[time.Time]{at, trouble}
-	}()
-	live, _, trouble = c.read(ctx, c.reads, p, dev, "full")
-	if live.Status != policy.LiveFound {
+		return fetched[time.Time]{at, trouble}
+	})
+	if !roll.young {
+		go newest()
+	}
+	if fresh || c.roll == nil {
+		live, _, trouble = c.read(ctx, c.reads, p, dev, "full")
+	} else {
+		live, trouble = c.readMerged(ctx, p, dev, roll.busy)
+	}
+	if live.Status != policy.LiveFound || roll.young && c.fromRoll(ctx, p, &live, newestWithin, roll.busy) {
 		return live, trouble
 	}
 	live.SameNamed, trouble = c.sameNamed(ctx, p, live.Device)
 	if trouble != nil {
 		return c.failed(trouble), trouble
 	}
-	n := <-newest
+	n := newest()
 	if n.trouble != nil {
 		return c.failed(n.trouble), n.trouble
 	}
@@ -58,25 +65,18 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 	return live, nil
 }
 
-// glance is a look that the roll helps with; done is false where it can't.
-func (c *Client) glance(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration) (live policy.Live, done bool, trouble *action.Trouble) {
-	busy, trouble := c.rollAwaited(ctx, p)
-	if trouble != nil {
-		return c.failed(trouble), true, trouble
-	}
-	live, trouble = c.readMerged(ctx, p, dev, busy)
-	if live.Status != policy.LiveFound {
-		return live, true, trouble
-	}
+// fromRoll adds what lies beside a device from the roll; false where Central is to
+// be asked itself.
+func (c *Client) fromRoll(ctx context.Context, p place, live *policy.Live, newestWithin time.Duration, busy bool) bool {
 	same, newest, ok := c.siblings(ctx, p, live.Device)
 	if !ok {
-		return live, false, nil
+		return false
 	}
 	live.SameNamed = c.confirm(ctx, p, live.Device, same, busy)
 	if !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
 		live.NewestSeenAt = policy.Is(newest)
 	}
-	return live, true, nil
+	return true
 }
 
 // Present implements [action.Central] by one read.

@@ -125,17 +125,23 @@ func (c *Client) onRoll(ctx context.Context, p place, hostname string) (action.R
 	return st, devices, st.Young()
 }
 
-// rollAwaited is the trouble of one who had better come again when the roll is
-// there: many ask, and a search for each would use up Central's limits. After a
-// reading that failed nobody is told so until one has succeeded: the next may fail
-// as late. busy says that many ask.
-func (c *Client) rollAwaited(ctx context.Context, p place) (busy bool, t *action.Trouble) {
+// rollSays is what the roll says before a device is looked at.
+type rollSays struct {
+	busy  bool // many ask
+	young bool // it may answer
+}
+
+// rollAwaited asks the roll whether it may answer. The trouble is that of one who
+// had better come again when it is there: many ask, and a search for each would use
+// up Central's limits. After a reading that failed nobody is told so until one has
+// succeeded: the next may fail as late.
+func (c *Client) rollAwaited(ctx context.Context, p place) (rollSays, *action.Trouble) {
 	st, _, young := c.onRoll(ctx, p, "")
-	busy = st.Asked >= rollBusy
+	says := rollSays{busy: st.Asked >= rollBusy, young: young}
 	if young || st.Asked < rollWorth || !st.Failed.IsZero() {
-		return busy, nil
+		return says, nil
 	}
-	return busy, &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
+	return says, &action.Trouble{Class: action.Transient, Own: true, Limited: true, RetryAfter: max(st.Ready, rollSoon),
 		Text: "The tenant's inventory is being read, since many devices are asked for at once."}
 }
 

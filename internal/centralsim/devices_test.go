@@ -240,8 +240,10 @@ func TestHangsUntilLifted(t *testing.T) {
 	b.Put(tenantID, map[string]any{"id": device1})
 	token := b.token("app", "s3cret")
 	arrived := make(chan struct{})
-	b.OnRequest(func(*http.Request) { close(arrived) })
-	lift := b.Fault(Fault{Hang: true, Status: 504})
+	lift := b.Fault(Fault{Hang: true, Status: 504, When: func(*http.Request) bool {
+		close(arrived)
+		return true
+	}})
 	got := make(chan int, 1)
 	go func() { got <- b.as(token, "DELETE", "/endpoint/v1/endpoints/"+device1, "").status }()
 	<-arrived
