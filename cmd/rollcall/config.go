@@ -16,7 +16,6 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/go-playground/validator/v10"
-	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 )
 
@@ -35,8 +34,12 @@ type Config struct {
 	TLSKey      string `env:"TLS_KEY" validate:"required_with=TLSCert TLSClientCA"`
 	TLSClientCA string `env:"TLS_CLIENT_CA"`
 
-	RedisURL       Secret `env:"REDIS_URL" validate:"required,redis"`
-	AllowWeakRedis bool   `env:"ALLOW_WEAK_REDIS" envDefault:"false"`
+	RedisURL              Secret `env:"REDIS_URL" validate:"required,redis"`
+	RedisSentinelMaster   string `env:"REDIS_SENTINEL_MASTER"`
+	RedisSentinelPassword Secret `env:"REDIS_SENTINEL_PASSWORD"`
+	RedisCluster          bool   `env:"REDIS_CLUSTER" envDefault:"false"`
+	RedisAddresses        string `env:"REDIS_ADDRESSES" validate:"omitempty,addresses"`
+	AllowWeakRedis        bool   `env:"ALLOW_WEAK_REDIS" envDefault:"false"`
 
 	Mode          string `env:"MODE" envDefault:"dry-run" validate:"oneof=dry-run live"`
 	PolicyFile    string `env:"POLICY_FILE" validate:"required"`
@@ -254,6 +257,7 @@ func (c Config) faults(before faults, needed []string) faults {
 	if c.ActionTimeout > 0 && c.CentralMergeWindow >= c.ActionTimeout {
 		add("CENTRAL_MERGE_WINDOW", "must be shorter than ROLLCALL_ACTION_TIMEOUT: whoever waits so long gets no answer")
 	}
+	c.storeFaults(add)
 	return bad
 }
 
@@ -262,7 +266,7 @@ func settingsValidator() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("env") })
 	v.RegisterCustomTypeFunc(func(f reflect.Value) any { return f.Interface().(Secret).Reveal() }, Secret{})
-	rules := map[string]func(string) bool{"address": listenAddress, "base": baseURL, "redis": redisURL}
+	rules := map[string]func(string) bool{"address": listenAddress, "base": baseURL, "redis": redisURL, "addresses": addresses}
 	for tag, ok := range rules {
 		if err := v.RegisterValidation(tag, func(f validator.FieldLevel) bool { return ok(f.Field().String()) }); err != nil {
 			panic(err) // the tags above are constants
@@ -286,6 +290,8 @@ func sentence(v validator.FieldError) string {
 		return "must be at most " + v.Param()
 	case "address":
 		return "must be host:port with a port from 0 to 65535"
+	case "addresses":
+		return "must be host:port, with commas between them and a port from 1 to 65535"
 	case "redis":
 		return "must be a redis://, rediss:// or unix:// URL"
 	case "base":
@@ -298,13 +304,6 @@ func listenAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)
 	n, bad := strconv.ParseUint(port, 10, 16)
 	return err == nil && bad == nil && n <= 65535
-}
-
-// redisURL leaves the syntax to the client that will use it; its error is
-// dropped, since it may hold the password.
-func redisURL(s string) bool {
-	_, err := redis.ParseURL(s)
-	return err == nil
 }
 
 func baseURL(s string) bool {

@@ -81,6 +81,9 @@ func TestEverySecretCanComeFromAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := with(map[string]string{name + "_FILE": file, "ROLLCALL_CENTRAL_DELETE_CLIENT_ID": "d"})
+		if name == "ROLLCALL_REDIS_SENTINEL_PASSWORD" {
+			p.environ["ROLLCALL_REDIS_SENTINEL_MASTER"] = "main"
+		}
 		if name != "ROLLCALL_CENTRAL_DELETE_CLIENT_SECRET" {
 			p.environ["ROLLCALL_CENTRAL_DELETE_CLIENT_SECRET"] = "d"
 		}
@@ -100,6 +103,9 @@ func TestSettingsThatCantBeUsedAreFaults(t *testing.T) {
 		{"an address without a port", "LISTEN", "127.0.0.1"},
 		{"a port that there is not", "LISTEN", "127.0.0.1:65536"},
 		{"a store that is no Redis", "REDIS_URL", "http://127.0.0.1"},
+		{"addresses without what they are of", "REDIS_ADDRESSES", "a.example.test:26379"},
+		{"a sentinel's password without Sentinel", "REDIS_SENTINEL_PASSWORD", "s"},
+		{"a yes to a cluster that is none", "REDIS_CLUSTER", "three"},
 		{"a mode that there is not", "MODE", "Live"},
 		{"a host without TLS", "CENTRAL_API_URL", "http://api.example.test"},
 		{"a host with a user", "CENTRAL_ID_URL", "https://user@id.example.test"},
@@ -140,11 +146,62 @@ func TestSettingsThatAreUnusualButRight(t *testing.T) {
 		{"a stand-in for Central", map[string]string{"ROLLCALL_CENTRAL_API_URL": "http://127.0.0.1:1", "ROLLCALL_CENTRAL_ID_URL": "http://[::1]:2"}},
 		{"what Kubernetes adds", map[string]string{"ROLLCALL_PORT": "tcp://10.0.0.1:80", "ROLLCALL_PORT_80_TCP_ADDR": "x", "ROLLCALL_SERVICE_PORT_HTTP": "80"}},
 		{"variables of others", map[string]string{"ROLLCALLER": "x", "PATH": "/bin"}},
+		{"a cluster", map[string]string{"ROLLCALL_REDIS_CLUSTER": "true", "ROLLCALL_REDIS_ADDRESSES": "b.example.test:6379, [::1]:6379"}},
+		{"one address of a cluster, which tells the others", map[string]string{"ROLLCALL_REDIS_CLUSTER": "true"}},
+		{"Sentinel, and a database of the master's", map[string]string{
+			"ROLLCALL_REDIS_URL": "rediss://user:secret@a.example.test:26379/3", "ROLLCALL_REDIS_SENTINEL_MASTER": "main", "ROLLCALL_REDIS_SENTINEL_PASSWORD": "s",
+		}},
 		{"TLS to Redis", map[string]string{"ROLLCALL_REDIS_URL": "rediss://:secret@redis.example.test:6380/1"}},
 	} {
 		if _, err := loadConfig(with(tt.env)); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+}
+
+func TestAStoreThatCantBeMeantIsAFault(t *testing.T) {
+	for name, env := range map[string]map[string]string{
+		"Sentinel and Cluster":    {"REDIS_CLUSTER": "true", "REDIS_SENTINEL_MASTER": "main"},
+		"a socket for a cluster":  {"REDIS_CLUSTER": "true", "REDIS_URL": "unix:///hunter2"},
+		"a socket for Sentinel":   {"REDIS_SENTINEL_MASTER": "main", "REDIS_URL": "unix:///hunter2"},
+		"a cluster's database":    {"REDIS_CLUSTER": "true", "REDIS_URL": "redis://:hunter2@a.example.test/2"},
+		"an address without port": {"REDIS_CLUSTER": "true", "REDIS_ADDRESSES": "a.example.test"},
+		"an address without host": {"REDIS_CLUSTER": "true", "REDIS_ADDRESSES": ":6379"},
+		"port 0":                  {"REDIS_CLUSTER": "true", "REDIS_ADDRESSES": "a.example.test:0"},
+		"a comma too many":        {"REDIS_CLUSTER": "true", "REDIS_ADDRESSES": "a.example.test:6379,"},
+	} {
+		given := map[string]string{}
+		for k, v := range env {
+			given["ROLLCALL_"+k] = v
+		}
+		_, err := loadConfig(with(given))
+		usage := usageError{}
+		if !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), "configuration: ROLLCALL_REDIS_") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want one fault", name, err)
+		}
+	}
+}
+
+func TestAReplicaMustHaveAnIntentInLiveModeUnlessTheStoreMayLoseThings(t *testing.T) {
+	cluster := map[string]string{"ROLLCALL_REDIS_CLUSTER": "true", "ROLLCALL_REDIS_ADDRESSES": "b.example.test:1, c.example.test:2"}
+	for _, tt := range []struct {
+		name, mode, weak string
+		want             int
+	}{{"in dry-run", "dry-run", "false", 0}, {"in live mode", "live", "false", 1}, {"where a weak Redis is allowed", "live", "true", 0}} {
+		p := with(cluster)
+		p.environ["ROLLCALL_MODE"], p.environ["ROLLCALL_ALLOW_WEAK_REDIS"] = tt.mode, tt.weak
+		c, err := loadConfig(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := c.store(); o.Replicas != tt.want || !o.Cluster || !cmp.Equal(o.Addresses, []string{"b.example.test:1", "c.example.test:2"}) {
+			t.Errorf("%s: %+v", tt.name, o.Nodes)
+		}
+	}
+	p := with(nil)
+	p.environ["ROLLCALL_MODE"] = "live"
+	if c, err := loadConfig(p); err != nil || c.store().Replicas != 0 {
+		t.Errorf("one Redis has no replica: %v", err)
 	}
 }
 

@@ -24,6 +24,11 @@ type listenFlags struct {
 type storeFlags struct {
 	RedisURL     string `placeholder:"URL" help:"redis://, rediss:// or unix://; with a password only in the variable or the file."`
 	RedisURLFile string `placeholder:"FILE" help:"File that holds the URL."`
+
+	RedisSentinelMaster       string `placeholder:"NAME" help:"Ask Sentinel for the master of this name; the URL's host is a sentinel."`
+	RedisSentinelPasswordFile string `placeholder:"FILE" help:"File that holds the sentinels' own password."`
+	RedisCluster              bool   `help:"The URL's host is a node of a cluster (false)."`
+	RedisAddresses            string `placeholder:"HOST:PORT,..." help:"Further sentinels, or nodes of the cluster."`
 }
 
 type serviceFlags struct {

@@ -100,6 +100,11 @@ func envFile(dir string) string {
 
 # Where the state lives: redis://, rediss:// or unix://. Required.
 ROLLCALL_REDIS_URL=
+# With Sentinel its host is a sentinel, with Cluster a node; the addresses are further ones, host:port with commas between them.
+#ROLLCALL_REDIS_SENTINEL_MASTER=
+#ROLLCALL_REDIS_SENTINEL_PASSWORD=
+#ROLLCALL_REDIS_CLUSTER=false
+#ROLLCALL_REDIS_ADDRESSES=
 
 # Sophos Central's credentials: one for reads (required), one used only for deletes (default: the same).
 ROLLCALL_CENTRAL_CLIENT_ID=

@@ -108,7 +108,7 @@ func (c *inventoryCmd) wanted() (action.Wanted, error) {
 func (c *inventoryCmd) client(p *process) (*central.Client, func(), error) {
 	needed := []string{"CentralClientID", "CentralClientSecret", "CentralIDURL", "CentralAPIURL", "CentralTimeout"}
 	if shared := p.environ[prefix+"REDIS_URL"] + p.environ[prefix+"REDIS_URL_FILE"] + p.flags[prefix+"REDIS_URL"] + p.flags[prefix+"REDIS_URL_FILE"]; shared != "" {
-		needed = append(needed, "RedisURL")
+		needed = append(needed, storeSettings()...)
 	}
 	cfg, err := loadConfig(p, needed...)
 	if err != nil {
@@ -120,8 +120,8 @@ func (c *inventoryCmd) client(p *process) (*central.Client, func(), error) {
 		Budget: &ownBudget{rates: cfg.CentralLimits, now: time.Now},
 	}
 	free := func() {}
-	if url := cfg.RedisURL.Reveal(); url != "" {
-		store, err := ledger.Open(ledger.Options{URL: url})
+	if cfg.RedisURL.Reveal() != "" {
+		store, err := ledger.Open(cfg.store())
 		if err != nil {
 			return nil, nil, usageError{err}
 		}

@@ -79,7 +79,7 @@ func (c *retireCmd) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer func() { _ = journal.close() }()
-	store, err := ledger.Open(ledger.Options{URL: cfg.RedisURL.Reveal()})
+	store, err := ledger.Open(cfg.store())
 	if err != nil {
 		return usageError{err}
 	}

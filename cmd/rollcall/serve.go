@@ -52,7 +52,7 @@ func (serveCmd) Run(ctx context.Context, p *process) error {
 	}
 	log := logger(p.stderr, cfg.LogLevel)
 	redis.SetLogger(redisLog{log})
-	store, err := ledger.Open(ledger.Options{URL: cfg.RedisURL.Reveal()})
+	store, err := ledger.Open(cfg.store())
 	if err != nil {
 		return usageError{err}
 	}

@@ -78,11 +78,11 @@ func (c stateRestoreCmd) Run(ctx context.Context, p *process) error {
 
 // openStore opens the store for a command that needs nothing else.
 func openStore(p *process) (*ledger.Store, error) {
-	cfg, err := loadConfig(p, "RedisURL")
+	cfg, err := loadConfig(p, storeSettings()...)
 	if err != nil {
 		return nil, err
 	}
-	store, err := ledger.Open(ledger.Options{URL: cfg.RedisURL.Reveal()})
+	store, err := ledger.Open(cfg.store())
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -56,7 +56,7 @@ func TestALostStoreDeletesNothingAndSaysWhatToDo(t *testing.T) {
 		{"flushed", func(t *testing.T, _ *system, rdb *redis.Client) { rdb.FlushAll(t.Context()) }, "rollcall state restore --audit FILE"},
 		{"another installation's", func(t *testing.T, _ *system, rdb *redis.Client) {
 			rdb.FlushAll(t.Context())
-			rdb.Set(t.Context(), "rollcall:mark", "another", 0)
+			rdb.Set(t.Context(), "rollcall:{global}:mark", "another", 0)
 		}, "rollcall state restore --audit FILE"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestNothingThatChangedSinceTheVerdictIsDeleted(t *testing.T) {
 		{"everything was paused", func(s *system) {
 			s.call(http.MethodPost, "/v1/admin/pause", map[string]any{"reason": "x", "by": "ann"})
 		}, "deferred", "KILL_SWITCH"},
-		{"the store's mark is gone", func(s *system) { s.redis.Del("rollcall:mark") }, "refused", "TOKEN_EXPIRED"},
+		{"the store's mark is gone", func(s *system) { s.redis.Del("rollcall:{global}:mark") }, "refused", "TOKEN_EXPIRED"},
 		{"the store was flushed", func(s *system) { s.redis.FlushAll() }, "refused", "TOKEN_EXPIRED"},
 		{"the store was rolled back", func(s *system) {
 			s.redis.HSet("rollcall:{"+tenant+"}:meta", "seq", "0")

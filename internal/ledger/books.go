@@ -51,7 +51,7 @@ func (s *Store) Exclusions(ctx context.Context, kind string, since time.Time) it
 // exclusionPage reads what else is known of a page of devices.
 func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []redis.Z) ([]action.Exclusion, error) {
 	pipe := s.rdb.Pipeline()
-	clock := pipe.Time(ctx)
+	clock := s.askClock(ctx, pipe, keyMeta.of(tenant))
 	cmds := make([]*redis.SliceCmd, len(rows))
 	for i, z := range rows {
 		cmds[i] = pipe.HMGet(ctx, keyDevice.of(tenant, fmt.Sprint(z.Member)), "hostname", "ticket", "restoreBy", "keepUntil")
@@ -59,7 +59,10 @@ func (s *Store) exclusionPage(ctx context.Context, tenant, kind string, rows []r
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, away(err)
 	}
-	now := clock.Val().Add(s.offset())
+	now, err := clock()
+	if err != nil {
+		return nil, away(err)
+	}
 	var out []action.Exclusion
 	for i, z := range rows {
 		v := texts(cmds[i])

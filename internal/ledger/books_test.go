@@ -115,7 +115,10 @@ func TestEveryKeyOfATenantIsInItsSlotAndTheOthersAreListed(t *testing.T) {
 	if len(keys) < 10 {
 		t.Fatalf("only %d keys", len(keys))
 	}
-	global := []string{"rollcall:mark", "rollcall:pause", "rollcall:pause-log", "rollcall:tenants", "rollcall:ticket-index:t1"}
+	global := []string{
+		"rollcall:{global}:mark", "rollcall:{global}:pause", "rollcall:{global}:pause-log", "rollcall:{global}:tenants", "rollcall:{global}:begun",
+		"rollcall:ticket-index:t1",
+	}
 	for _, k := range keys {
 		if !strings.HasPrefix(k, "rollcall:{"+dev.TenantID+"}:") && !slices.Contains(global, k) {
 			t.Errorf("key %s", k)

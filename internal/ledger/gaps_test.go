@@ -158,7 +158,7 @@ func TestAFlushedStoreKnowsItsTenantsAgain(t *testing.T) {
 }
 
 func TestAPauseWithoutAReasonIsStillAPause(t *testing.T) {
-	for name, key := range map[string]string{"of the tenant": "rollcall:{" + dev.TenantID + "}:meta", "of all": "rollcall:pause"} {
+	for name, key := range map[string]string{"of the tenant": "rollcall:{" + dev.TenantID + "}:meta", "of all": "rollcall:{global}:pause"} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, r *rig) {
 				r.rdb.HSet(t.Context(), key, "paused", "")
@@ -402,7 +402,7 @@ func TestAClaimThatSleptTooLongDoesNotWrite(t *testing.T) {
 // A node of a cluster refuses a script that touches more than one slot, and one
 // that touches a key which it was not given.
 func TestEveryStepStaysInTheSlotOfItsTenant(t *testing.T) {
-	r := open(t, realRedis(t, "--port", freePort(t), "--cluster-enabled", "yes"), new(atomic.Int64))
+	r := open(t, realRedis(t, "--port", freePort(t), "--cluster-port", freePort(t), "--cluster-enabled", "yes"), new(atomic.Int64))
 	if err := r.rdb.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -451,10 +451,12 @@ func freePort(tb testing.TB) string {
 func TestACallerThatSleptAfterItsClaimDoesNotWrite(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		asked := 0
-		slept, err := ledger.Open(ledger.Options{URL: r.url, Offset: func() time.Duration {
+		o := r.at
+		o.Offset = func() time.Duration {
 			asked++
 			return time.Duration(asked-1) * time.Minute // a minute passes between the claim and the script
-		}})
+		}
+		slept, err := ledger.Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}

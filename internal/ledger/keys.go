@@ -7,17 +7,21 @@ import (
 
 // Every key that this package writes is named here. Those of a tenant carry the
 // tenant in braces, so that a cluster keeps them in one slot and one script may
-// touch them all. The others are global and few.
+// touch them all. The others are global and few. Those on which trust rests share
+// a slot too: a cluster that loses one of them loses the mark along with it.
 const (
 	prefix  = "rollcall:"
-	keyMark = prefix + "mark" // the installation id; its absence means a flushed or foreign store
+	global  = prefix + "{global}:"
+	keyMark = global + "mark" // the installation id; its absence means a flushed or foreign store
 	// The installation that was given up for the one of the mark; a process that
 	// knew it learns from this that the store is still the same.
-	keyMarkBefore = prefix + "mark-before"
-	keyPause      = prefix + "pause"   // hash: the kill switch for all tenants; paused (why), pausedBy
-	keyTenants    = prefix + "tenants" // set: every tenant that was ever written
+	keyMarkBefore = global + "mark-before"
+	keyPause      = global + "pause"     // hash: the kill switch for all tenants; paused (why), pausedBy
+	keyTenants    = global + "tenants"   // set: every tenant that was ever written
+	keyBegun      = global + "begun"     // set: those of them that have a trail
+	globalSwitch  = global + "pause-log" // stream: who threw the global switch, and why
+	globalSpread  = global + "spread"    // as keySpread
 	ticketIndex   = prefix + "ticket-index:"
-	globalSwitch  = prefix + "pause-log" // stream: who threw the global switch, and why
 )
 
 // budgetKey is of the budget of calls of one of Central's credentials.
@@ -93,6 +97,8 @@ const (
 	keyEligibleDays tenantKey = "eligible-days" // hash: day -> how many devices were found eligible
 	keyHost         tenantKey = "host"          // set, one of a short host name: the devices that have it
 	keyParked       tenantKey = "parked"        // string that runs out, one of a digest: a token's contents
+	keySpread       tenantKey = "spread"        // string that runs out: written last, to wait until replicas have it
+	keyNever        tenantKey = "never"         // does not exist
 )
 
 // scriptKey is a key that scripts may touch, under the name that they have for it.
@@ -119,6 +125,10 @@ func scriptKeys(c call) []scriptKey {
 		{"LEASE", keyLease.of(tenant, endpoint)},
 		{"ELIGIBLE", keyEligible.of(tenant)},
 		{"ELIGIBLE_DAYS", keyEligibleDays.of(tenant)},
+		// A cluster runs a script in a slot that is being moved if all of its keys are
+		// there still, and breaks it off in the middle once it has deleted one. For one
+		// that lacks a key it does not begin.
+		{"NEVER", keyNever.of(tenant)},
 	}
 }
 

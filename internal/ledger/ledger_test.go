@@ -181,7 +181,7 @@ func TestWhatBeginLooksAtAgain(t *testing.T) {
 			mustSwitch(t)(r.Pause(t.Context(), action.Switch{TenantID: dev.TenantID, Reason: "x"}))
 		}, want: policy.KillSwitch},
 		{name: "everything is paused", set: func(t *testing.T, r *rig) { mustSwitch(t)(r.Pause(t.Context(), action.Switch{Reason: "x"})) }, want: policy.KillSwitch},
-		{name: "the mark is gone", set: func(t *testing.T, r *rig) { r.rdb.Del(t.Context(), "rollcall:mark") }, want: policy.StateUnverified},
+		{name: "the mark is gone", set: func(t *testing.T, r *rig) { r.rdb.Del(t.Context(), "rollcall:{global}:mark") }, want: policy.StateUnverified},
 		{name: "the token has seen a later sequence", edit: func(in *action.Intent) { in.Seq = 99 }, want: policy.StateUnverified},
 		{name: "the lease is another's", edit: func(in *action.Intent) { in.Owner = "other" }, set: func(t *testing.T, r *rig) { _, _, _ = r.Lease(t.Context(), dev, "me", time.Minute, "") }, want: policy.InFlight},
 		{name: "a ticket was opened", set: func(t *testing.T, r *rig) { r.into(t, ledger.StateTicket) }, want: policy.TicketOpen},

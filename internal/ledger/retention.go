@@ -72,7 +72,7 @@ func (s *Store) ageSets(ctx context.Context, tenant string) error {
 
 // ageTrail trims what is old of a tenant's trail.
 func (s *Store) ageTrail(ctx context.Context, tenant string) error {
-	now, err := s.clock(ctx)
+	now, err := s.clock(ctx, keyMeta.of(tenant))
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *Store) trimTrail(ctx context.Context, tenant string, before time.Time) 
 // ageTickets ages closed tickets. The record goes first: an index that leads
 // nowhere heals by itself, a record that nothing leads to does not.
 func (s *Store) ageTickets(ctx context.Context, tenant string) error {
-	now, err := s.clock(ctx)
+	now, err := s.clock(ctx, keyMeta.of(tenant))
 	if err != nil {
 		return err
 	}

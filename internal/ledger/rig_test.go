@@ -23,8 +23,8 @@ var dev = action.Ref{TenantID: "c0a8f1d2-57be-4a39-8e14-2b9d6f70a5c1", EndpointI
 // rig is a store with a clock that tests move.
 type rig struct {
 	*ledger.Store
-	rdb    *redis.Client // the same Redis, without the store
-	url    string
+	rdb    everywhere // the same Redis, without the store
+	at     ledger.Options
 	offset *atomic.Int64
 }
 
@@ -34,16 +34,17 @@ func (r *rig) pass(d time.Duration) { r.offset.Add(int64(d)) }
 // replica is another process's store on the same Redis.
 func (r *rig) replica(tb testing.TB) *rig {
 	tb.Helper()
-	return open(tb, r.url, r.offset)
+	return openAt(tb, r.at, r.offset)
 }
 
-// both runs the same body on the embedded Redis and on a real one.
+// both runs the same body on the embedded Redis, on a real one, and in a cluster.
 func both(t *testing.T, body func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		body(t, marked(t, "redis://"+miniredis.RunT(t).Addr()))
 	})
 	t.Run("real", func(t *testing.T) { body(t, marked(t, realRedis(t))) })
+	t.Run("cluster", func(t *testing.T) { body(t, inCluster(t)) })
 }
 
 // realRedis starts a redis-server on a socket of its own; a machine without one
@@ -79,23 +80,38 @@ func realRedis(tb testing.TB, more ...string) string {
 // open opens a store.
 func open(tb testing.TB, url string, offset *atomic.Int64) *rig {
 	tb.Helper()
-	s, err := ledger.Open(ledger.Options{URL: url, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
+	return openAt(tb, ledger.Options{URL: url}, offset)
+}
+
+// openAt opens a store of any kind.
+func openAt(tb testing.TB, o ledger.Options, offset *atomic.Int64) *rig {
+	tb.Helper()
+	o.Offset = func() time.Duration { return time.Duration(offset.Load()) }
+	s, err := ledger.Open(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	opt, err := redis.ParseURL(url)
+	opt, err := redis.ParseURL(o.URL)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	rdb := redis.NewClient(opt)
+	rdb := everywhere{redis.NewClient(opt)}
+	if o.Cluster {
+		rdb = everywhere{redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{opt.Addr}})}
+	}
 	tb.Cleanup(func() { _ = s.Close(); _ = rdb.Close() })
-	return &rig{Store: s, rdb: rdb, url: url, offset: offset}
+	return &rig{Store: s, rdb: rdb, at: o, offset: offset}
 }
 
 // marked opens a store and marks it.
 func marked(tb testing.TB, url string) *rig {
 	tb.Helper()
-	r := open(tb, url, new(atomic.Int64))
+	return open(tb, url, new(atomic.Int64)).marked(tb)
+}
+
+// marked marks the store.
+func (r *rig) marked(tb testing.TB) *rig {
+	tb.Helper()
 	if _, _, err := r.InitMark(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}

@@ -18,9 +18,9 @@ import (
 // Standing implements action.Ledger in one round trip.
 func (s *Store) Standing(ctx context.Context, dev action.Ref, tokenID string) (action.Standing, error) {
 	pipe := s.rdb.Pipeline()
-	r := asking(ctx, pipe, dev)
+	r := s.asking(ctx, pipe, dev)
 	_, _ = pipe.Exec(ctx) // each command's own error says more
-	return r.standing(s.offset(), tokenID)
+	return r.standing(tokenID)
 }
 
 // Lease implements action.Deletes. What a pipeline asks is answered in order: the
@@ -28,12 +28,15 @@ func (s *Store) Standing(ctx context.Context, dev action.Ref, tokenID string) (a
 func (s *Store) Lease(ctx context.Context, dev action.Ref, owner string, ttl time.Duration, tokenID string) (action.Standing, bool, error) {
 	pipe := s.rdb.Pipeline()
 	took := pipe.SetNX(ctx, keyLease.of(dev.TenantID, dev.EndpointID), owner, ttl)
-	r := asking(ctx, pipe, dev)
+	if s.nodes.Cluster { // where a node may send one of them on to another: then it is answered last
+		_, _ = pipe.Exec(ctx)
+	}
+	r := s.asking(ctx, pipe, dev)
 	_, _ = pipe.Exec(ctx) // each command's own error says more
 	if err := took.Err(); err != nil {
 		return action.Standing{}, false, away(err)
 	}
-	st, err := r.standing(s.offset(), tokenID)
+	st, err := r.standing(tokenID)
 	if err != nil && took.Val() {
 		_ = s.Release(ctx, dev, owner) // if that fails it runs out by itself
 	}
@@ -42,16 +45,16 @@ func (s *Store) Lease(ctx context.Context, dev action.Ref, owner string, ttl tim
 
 // reading is the record of a device on its way from Redis.
 type reading struct {
-	clock        *redis.TimeCmd
+	clock        moment
 	device, meta *redis.MapStringStringCmd
 	pause, mark  *redis.StringCmd
 	lease        *redis.IntCmd
 }
 
 // asking asks for the record of a device.
-func asking(ctx context.Context, pipe redis.Pipeliner, dev action.Ref) reading {
+func (s *Store) asking(ctx context.Context, pipe redis.Pipeliner, dev action.Ref) reading {
 	return reading{
-		clock:  pipe.Time(ctx),
+		clock:  s.askClock(ctx, pipe, keyMeta.of(dev.TenantID)),
 		device: pipe.HGetAll(ctx, keyDevice.of(dev.TenantID, dev.EndpointID)),
 		meta:   pipe.HGetAll(ctx, keyMeta.of(dev.TenantID)),
 		pause:  pipe.HGet(ctx, keyPause, "paused"),
@@ -61,13 +64,17 @@ func asking(ctx context.Context, pipe redis.Pipeliner, dev action.Ref) reading {
 }
 
 // standing makes the record of the answers; one that is missing spoils all.
-func (r reading) standing(offset time.Duration, tokenID string) (action.Standing, error) {
-	for _, c := range []redis.Cmder{r.clock, r.device, r.meta, r.lease, r.pause, r.mark} {
+func (r reading) standing(tokenID string) (action.Standing, error) {
+	now, err := r.clock()
+	if err != nil {
+		return action.Standing{}, away(err)
+	}
+	for _, c := range []redis.Cmder{r.device, r.meta, r.lease, r.pause, r.mark} {
 		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return action.Standing{}, away(err)
 		}
 	}
-	st := read(r.device.Val(), r.clock.Val().Add(offset), tokenID)
+	st := read(r.device.Val(), now, tokenID)
 	m := r.meta.Val()
 	st.Seq, _ = strconv.ParseInt(m["seq"], 10, 64)
 	st.Installation = r.mark.Val()
@@ -219,8 +226,8 @@ func reasonOf(why string) string {
 	return why
 }
 
-// Begin implements action.Deletes. The global switch and the mark lie in other
-// slots than the tenant, so they are read right behind the script.
+// Begin implements action.Deletes. The global switch and the mark lie in another
+// slot than the tenant, so they are read right behind the script.
 func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, error) {
 	e, err := entry(in.Mark, map[string]any{
 		"tokenId": in.TokenID, "ticketId": in.TicketID, "settleAfter": in.Settle.String(), "record": kept(in.Record),
@@ -236,6 +243,11 @@ func (s *Store) Begin(ctx context.Context, in action.Intent) (action.Begun, erro
 	}})
 	if err != nil {
 		return action.Begun{}, err
+	}
+	if r.Code == "" {
+		if err := s.confirm(ctx, in, &r); err != nil {
+			return action.Begun{}, err
+		}
 	}
 	b := action.Begun{
 		Receipt: r.receipt(), Code: policy.Code(r.Code), Text: r.Text, RetryAfter: time.Duration(r.Retry) * time.Millisecond,

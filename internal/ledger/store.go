@@ -35,6 +35,7 @@ type Options struct {
 	URL     string        // redis://, rediss:// or unix://
 	Timeout time.Duration // of dialling, one read and one write; 2 s if zero
 	Keep    Retention     // how long what is over stays on record
+	Nodes
 	// Offset is added to Redis's own time in everything that is stored or
 	// compared. Only tests set it, so that days can pass.
 	Offset func() time.Duration
@@ -43,29 +44,22 @@ type Options struct {
 // Store is the ledger. It is safe for concurrent use; replicas share it through
 // Redis alone.
 type Store struct {
-	rdb     *redis.Client
+	rdb     redis.UniversalClient
+	nodes   Nodes
+	replica func(addr string) *redis.Client // for one visit; nil without Sentinel
 	offset  func() time.Duration
 	scripts map[string]*redis.Script
 	keep    Retention
-	tenants sync.Map // tenant ids that are in the set of tenants already
+	tenants sync.Map // tenant ids that are in the set of tenants already: whether also in that of those begun
 }
 
 // Open connects to Redis. It does not wait for it: a store that is away answers
 // ErrState until it is back.
 func Open(o Options) (*Store, error) {
-	opt, err := redis.ParseURL(o.URL)
-	if err != nil {
-		return nil, errors.New("redis URL: must be redis://, rediss:// or unix://")
+	s := &Store{nodes: o.Nodes, offset: o.Offset, keep: o.Keep.orDefault()}
+	if err := s.connect(o); err != nil {
+		return nil, err
 	}
-	timeout := o.Timeout
-	if timeout <= 0 {
-		timeout = 2 * time.Second
-	}
-	opt.ContextTimeoutEnabled = true // or a deadline would not interrupt a stalled read
-	opt.MaxRetries = -1              // or a write could be sent twice unseen
-	opt.DialerRetries = 1
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = timeout, timeout, timeout, timeout
-	s := &Store{rdb: redis.NewClient(opt), offset: o.Offset, keep: o.Keep.orDefault()}
 	if s.offset == nil {
 		s.offset = func() time.Duration { return 0 }
 	}
@@ -100,8 +94,9 @@ func (s *Store) load() error {
 // Close ends all connections.
 func (s *Store) Close() error { return s.rdb.Close() }
 
-// Ping reports whether Redis answers.
-func (s *Store) Ping(ctx context.Context) error { return away(s.rdb.Ping(ctx).Err()) }
+// Ping reports whether Redis answers, of a cluster the node that has the mark: one
+// that is down may still answer PING.
+func (s *Store) Ping(ctx context.Context) error { return away(s.rdb.Exists(ctx, keyMark).Err()) }
 
 // away turns any error of Redis into ErrState: what it did is not known. A store
 // that answers and refuses to write is told apart: it needs an operator.
@@ -165,19 +160,17 @@ func (s *Store) argv(c call) ([]any, error) {
 // beside it and go along in the same round trip. A pipeline has no fall-back for a
 // script that Redis has forgotten, so that is here: such a script did not run.
 func (s *Store) run(ctx context.Context, c call) (reply, error) {
-	if err := s.enrol(ctx, c.dev.TenantID); err != nil {
+	trust, _ := c.args["trust"].(bool)
+	if err := s.enrol(ctx, c.dev.TenantID); err != nil && (!trust || !errors.Is(err, action.ErrUntrusted)) {
 		return reply{}, err
 	}
 	argv, err := s.argv(c)
 	if err != nil {
 		return reply{}, err
 	}
-	r, err := s.exec(ctx, c, argv)
+	r, err := s.exec(ctx, c, argv, s.scripts[c.script].EvalSha)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err := s.scripts[c.script].Load(ctx, s.rdb).Err(); err != nil {
-			return reply{}, away(err)
-		}
-		r, err = s.exec(ctx, c, argv)
+		r, err = s.exec(ctx, c, argv, s.scripts[c.script].Eval) // the whole script, to whichever node has the keys
 	}
 	if err != nil {
 		return reply{}, away(fmt.Errorf("script %s: %w", c.script, err))
@@ -189,6 +182,9 @@ func (s *Store) run(ctx context.Context, c call) (reply, error) {
 		if err := s.begun(ctx, c, r); err != nil {
 			return reply{}, err
 		}
+	}
+	if err := s.hasBegun(ctx, c.dev.TenantID, r.Seq); err != nil {
+		return reply{}, err
 	}
 	return r, nil
 }
@@ -211,14 +207,17 @@ func (s *Store) begun(ctx context.Context, c call, r reply) error {
 		map[string]any{"reason": r.paused, "global": true})
 }
 
+// evaluation is how a script is sent: by its digest, or whole.
+type evaluation func(ctx context.Context, c redis.Scripter, keys []string, argv ...any) *redis.Cmd
+
 // exec is the round trip of run.
-func (s *Store) exec(ctx context.Context, c call, argv []any) (reply, error) {
+func (s *Store) exec(ctx context.Context, c call, argv []any, eval evaluation) (reply, error) {
 	pipe := s.rdb.Pipeline()
 	var keys []string
 	for _, k := range scriptKeys(c) {
 		keys = append(keys, k.key)
 	}
-	ran := pipe.EvalSha(ctx, s.scripts[c.script].Hash(), keys, argv...)
+	ran := eval(ctx, pipe, keys, argv...)
 	id, pause := pipe.Get(ctx, keyMark), pipe.HGet(ctx, keyPause, "paused")
 	host, _ := c.args["hostname"].(string)
 	if short := shortName(host); short != "" {
@@ -229,14 +228,9 @@ func (s *Store) exec(ctx context.Context, c call, argv []any) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	for _, beside := range []*redis.StringCmd{id, pause} {
-		if err := beside.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return reply{}, err
-		}
-	}
-	r := reply{installation: id.Val()}
-	if pause.Err() == nil {
-		r.paused = reasonOf(pause.Val())
+	var r reply
+	if err := r.beside(id, pause); err != nil {
+		return reply{}, err
 	}
 	return r, json.Unmarshal([]byte(raw), &r)
 }
@@ -245,46 +239,6 @@ func (s *Store) exec(ctx context.Context, c call, argv []any) (reply, error) {
 func shortName(host string) string {
 	short, _, _ := strings.Cut(strings.ToLower(host), ".")
 	return short
-}
-
-// enrol puts a tenant into the set of tenants, once per process.
-func (s *Store) enrol(ctx context.Context, tenantID string) error {
-	if _, ok := s.tenants.Load(tenantID); ok {
-		return nil
-	}
-	if err := s.rdb.SAdd(ctx, keyTenants, tenantID).Err(); err != nil {
-		return away(err)
-	}
-	s.tenants.Store(tenantID, true)
-	return nil
-}
-
-// Weak lists the settings under which Redis may lose an acknowledged write or
-// evict a key, each with what it should be. A setting that can't be read is weak.
-func (s *Store) Weak(ctx context.Context) ([]string, error) {
-	if err := s.Ping(ctx); err != nil {
-		return nil, err
-	}
-	var weak []string
-	for _, want := range [][2]string{{"appendonly", "yes"}, {"appendfsync", "always"}, {"maxmemory-policy", "noeviction"}} {
-		got, err := s.rdb.ConfigGet(ctx, want[0]).Result()
-		switch {
-		case err != nil:
-			weak = append(weak, want[0]+" can't be read, should be "+want[1])
-		case !strings.EqualFold(got[want[0]], want[1]):
-			weak = append(weak, want[0]+" is "+got[want[0]]+", should be "+want[1])
-		}
-	}
-	return weak, nil
-}
-
-// clock is the time by which everything is stored and compared.
-func (s *Store) clock(ctx context.Context) (time.Time, error) {
-	now, err := s.rdb.Time(ctx).Result()
-	if err != nil {
-		return time.Time{}, away(err)
-	}
-	return now.Add(s.offset()), nil
 }
 
 // at is a time kept in milliseconds; none is the zero time.

@@ -56,7 +56,23 @@ func (s *Store) throw(ctx context.Context, what string, w action.Switch) (action
 			return action.SwitchState{}, err
 		}
 	}
+	if err := s.thrown(ctx, what, w.TenantID); err != nil {
+		return action.SwitchState{}, err
+	}
 	return s.switchState(ctx, w.TenantID)
+}
+
+// thrown makes sure that a kill switch outlives the master on which it was thrown.
+// It is on before that, and stays on if this fails.
+func (s *Store) thrown(ctx context.Context, what, tenantID string) error {
+	if what != "pause" || s.nodes.Replicas == 0 {
+		return nil
+	}
+	key := globalSpread
+	if tenantID != "" {
+		key = keySpread.of(tenantID)
+	}
+	return s.spread(ctx, key, func(redis.Pipeliner) {})
 }
 
 // global throws the switch of all tenants; the switch first, the log after: a

@@ -21,7 +21,13 @@ import (
 // record is written; a claim without a record is a fault half-way, which the next
 // call for the same or another device settles.
 func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.TicketStep, error) {
-	claimed, free, err := s.claim(ctx, o.TicketID, o.Dev)
+	// The claim is of the index's clock, and the script goes by the tenant's: it is
+	// told when the claim was made by its own, or a little before.
+	now, err := s.clock(ctx, keyMeta.of(o.Dev.TenantID))
+	if err != nil {
+		return action.TicketStep{}, err
+	}
+	old, free, err := s.claim(ctx, o.TicketID, o.Dev)
 	if err != nil || !free {
 		return action.TicketStep{Outcome: "conflict"}, err
 	}
@@ -38,7 +44,7 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 	r, err := s.run(ctx, call{script: "open", dev: o.Dev, ticketID: o.TicketID, entry: e, stored: string(o.Claims), args: args{
 		"hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
 		"system": o.TicketSystem, "url": o.TicketURL, "two": two,
-		"claimed": claimed.UnixMilli(), "fresh": claimFresh.Milliseconds(),
+		"claimed": now.Add(-old).UnixMilli(), "fresh": claimFresh.Milliseconds(),
 	}})
 	switch {
 	case err != nil:
@@ -58,39 +64,39 @@ const claimFresh = 30 * time.Second
 // errStale is the claim of a caller that slept too long; the next call begins anew.
 var errStale = errors.New("the claim of the ticket id has run out")
 
-// claim leads a ticket id to a device and says since when. It is not free while
-// it leads to another device that has a ticket of that id, or is about to.
-func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (time.Time, bool, error) {
-	now, err := s.clock(ctx)
+// claim leads a ticket id to a device and says for how long it has. It is not free
+// while it leads to another device that has a ticket of that id, or is about to.
+func (s *Store) claim(ctx context.Context, ticketID string, dev action.Ref) (old time.Duration, free bool, err error) {
+	now, err := s.clock(ctx, indexKey(ticketID))
 	if err != nil {
-		return time.Time{}, false, err
+		return 0, false, err
 	}
 	mine := dev.TenantID + "|" + dev.EndpointID + "|"
 	want := mine + strconv.FormatInt(now.UnixMilli(), 10)
 	has, err := s.rdb.SetArgs(ctx, indexKey(ticketID), want, redis.SetArgs{Mode: "NX", Get: true}).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return now, true, nil
+		return 0, true, nil
 	case err != nil:
-		return time.Time{}, false, away(err)
+		return 0, false, away(err)
 	}
 	tenant, endpoint, since := indexed(has)
 	if own := strings.HasPrefix(has, mine); own && now.Sub(since) < claimFresh/2 {
-		return since, true, nil
+		return now.Sub(since), true, nil
 	} else if !own {
 		t, err := s.ticket(ctx, tenant, ticketID)
 		switch {
 		case err != nil && !errors.Is(err, action.ErrNotFound):
-			return time.Time{}, false, err
+			return 0, false, err
 		case err == nil && t.EndpointID == endpoint, now.Sub(since) < claimFresh:
-			return time.Time{}, false, nil // once a device's, always that device's
+			return 0, false, nil // once a device's, always that device's
 		}
 	}
 	took, err := s.scripts["retake"].Run(ctx, s.rdb, []string{indexKey(ticketID)}, has, want).Int()
 	if err == nil && took == 0 {
 		err = errStale // another call was quicker
 	}
-	return now, err == nil, away(err)
+	return 0, err == nil, away(err)
 }
 
 // repoint leads a ticket id back to the device that has its record.

@@ -299,11 +299,18 @@ func (s *Store) verifyTrail(ctx context.Context, tenant string) (int, error) {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, away(err)
 	}
+	lost, _, err := s.lost(ctx, tenant)
+	if err != nil {
+		return 0, err
+	}
 	base, exported, err := s.start(ctx, tenant)
 	if err != nil {
 		return 0, err
 	}
 	broken := func(seq int64, why string) error { return &BrokenLinkError{TenantID: tenant, Seq: seq, Why: why} }
+	if lost {
+		return 0, broken(1, "is missing: there was a trail, and it is gone")
+	}
 	at, n := base, 0
 	for c, err := range s.chain(ctx, tenant, base) {
 		if gap, ok := errors.AsType[*gapError](err); ok {

@@ -240,11 +240,11 @@ func TestVitalsThatCannotBeReadAreAnError(t *testing.T) {
 		"an export that is no number":     func(ctx context.Context, r *rig) { r.rdb.HSet(ctx, "rollcall:{"+tenantOne+"}:chain", "seq", "x") },
 		"failures of another kind of key": func(ctx context.Context, r *rig) { r.rdb.Set(ctx, "rollcall:{"+tenantOne+"}:failures", "x", 0) },
 		"a chain of another kind of key":  func(ctx context.Context, r *rig) { r.rdb.Set(ctx, "rollcall:{"+tenantOne+"}:chain", "x", 0) },
-		"a switch of another kind of key": func(ctx context.Context, r *rig) { r.rdb.Set(ctx, "rollcall:pause", "x", 0) },
+		"a switch of another kind of key": func(ctx context.Context, r *rig) { r.rdb.Set(ctx, "rollcall:{global}:pause", "x", 0) },
 		"intents of another kind of key":  func(ctx context.Context, r *rig) { r.rdb.Set(ctx, "rollcall:{"+tenantOne+"}:inflight", "x", 0) },
 		"the tenants' set is of that kind": func(ctx context.Context, r *rig) {
-			r.rdb.Del(ctx, "rollcall:tenants")
-			r.rdb.Set(ctx, "rollcall:tenants", "x", 0)
+			r.rdb.Del(ctx, "rollcall:{global}:tenants")
+			r.rdb.Set(ctx, "rollcall:{global}:tenants", "x", 0)
 		},
 		"a store that does not answer": func(_ context.Context, r *rig) { _ = r.Close() },
 	} {
