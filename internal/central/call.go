@@ -161,12 +161,5 @@ func again(ctx context.Context, t *action.Trouble, timeout time.Duration) bool {
 	if wait > timeout || bounded && time.Until(deadline) < wait+answerTime {
 		return false
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause(ctx, wait, "") == nil
 }

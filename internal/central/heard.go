@@ -3,8 +3,6 @@ package central
 import (
 	"context"
 	"iter"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,8 +38,9 @@ func (c *Client) heard(ctx context.Context, tenantID string, since time.Time, at
 			return
 		}
 		h := hearing{since: since, pace: at, yield: yield, seen: map[string]bool{}}
-		query := url.Values{"lastSeenAfter": {since.UTC().Format(centralLayout)}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
-		trouble = c.pages(ctx, p, whatHeard, query, at.most, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+		query := fleetQuery()
+		query.Set("lastSeenAfter", since.UTC().Format(centralLayout))
+		trouble = c.pages(ctx, p, whatHeard, query, at.most, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 			return h.take(ctx, devices, total)
 		})
 		if h.enough {

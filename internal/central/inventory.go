@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"github.com/google/uuid"
 
@@ -17,9 +16,6 @@ import (
 
 // whatInventory is what people read about reading a fleet.
 const whatInventory = "reading the tenant's devices"
-
-// inventoryPages is how many pages one tenant may have: two million devices.
-const inventoryPages = 4000
 
 var _ action.Inventory = (*Client)(nil)
 
@@ -63,9 +59,9 @@ type fleet struct {
 func (f *fleet) read(ctx context.Context) bool {
 	trouble := f.seat.trouble
 	if trouble == nil {
-		query := url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+		query := fleetQuery()
 		f.resume(query)
-		trouble = f.c.walkPages(ctx, f.seat.place, whatInventory, query, inventoryPages, true, f.take)
+		trouble = f.c.rawPages(ctx, f.seat.place, whatInventory, query, fleetPages, true, f.take)
 		if trouble != nil && trouble.Status == http.StatusForbidden && !trouble.Outage && !f.begun {
 			f.c.reads.distrust(f.seat.id)
 			f.seat.trouble = trouble

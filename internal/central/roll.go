@@ -3,9 +3,7 @@ package central
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,8 +42,7 @@ const (
 const whatRoll = "reading the tenant's inventory"
 
 // siblings are the same-named devices of one, and the newest sign of life of its
-// tenant, from the roll. ok is false where Central is to be asked itself; a trouble
-// says that the roll is being read, and when it will be there.
+// tenant, from the roll. ok is false where Central is to be asked itself.
 func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, newest time.Time, ok bool) {
 	name := policy.BareName(dev.Hostname.Value)
 	if !dev.Hostname.Known() || name == "" {
@@ -194,13 +191,13 @@ func (r *reading) begin(now time.Time) {
 
 // read reads page by page.
 func (r *reading) read(ctx context.Context) error {
-	query := url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+	query := fleetQuery()
 	if !r.since.IsZero() {
 		query.Set("lastSeenAfter", r.since.UTC().Format(centralLayout))
 	}
-	r.h = hearing{since: r.since, seen: map[string]bool{}, pace: pace{most: 4000}}
+	r.h = hearing{since: r.since, seen: map[string]bool{}, pace: pace{most: fleetPages}}
 	r.h.yield = func(devices []policy.Device, _ *action.Trouble) bool { return r.take(ctx, devices) == nil }
-	trouble := r.c.bulkPages(ctx, r.p, whatRoll, query, r.h.pace.most, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, true, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		r.pages.Store(int64(max(total/largestPage+1-r.h.taken-1, 0)))
 		more, trouble := r.h.take(ctx, devices, total)
 		if trouble == nil && r.h.enough {

@@ -20,9 +20,10 @@ const (
 )
 
 const (
-	maxPages      = 100 // of a search; more is no name any more
-	newestPages   = 5   // looked through for a sign of life
-	contains      = 10  // characters that the name filter is sure to look at
+	maxPages      = 100  // of a search; more is no name any more
+	fleetPages    = 4000 // of a whole fleet: two million devices
+	newestPages   = 5    // looked through for a sign of life
+	contains      = 10   // characters that the name filter is sure to look at
 	tooFarAhead   = 5 * time.Minute
 	newestKept    = time.Minute
 	newestSize    = 50
@@ -80,17 +81,18 @@ func named(all []policy.Device, dev policy.Device, name string) (same []policy.D
 // list reads all devices whose name contains a value, page by page, and makes
 // sure that they are all there.
 func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Device, *action.Trouble) {
-	query := url.Values{"hostnameContains": {value}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+	query := fleetQuery()
+	query.Set("hostnameContains", value)
 	var all []policy.Device
 	seen, promised := map[string]bool{}, 0
-	trouble := c.pages(ctx, p, whatSearch, query, maxPages, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+	trouble := c.pages(ctx, p, whatSearch, query, maxPages, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		promised = max(promised, total)
 		for _, d := range devices {
-			if d.ID.Known() && seen[strings.ToLower(d.ID.Value)] {
-				continue
-			}
-			if d.ID.Known() {
-				seen[strings.ToLower(d.ID.Value)] = true
+			if id := strings.ToLower(d.ID.Value); d.ID.Known() {
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
 			}
 			all = append(all, d)
 		}
@@ -105,21 +107,17 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 	return all, nil
 }
 
+// fleetQuery asks for all devices of a tenant, the largest pages of them, and for how
+// many there are.
+func fleetQuery() url.Values {
+	return url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
+}
+
 // pages walks through pages until there are no more, or take has enough. A page
 // key that comes again, a page without items and too many pages are failures,
-// never an end.
-func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
-	return c.walk(ctx, p, what, query, most, false, take)
-}
-
-// bulkPages is pages for a read of a whole fleet, which leaves room for others.
-func (c *Client) bulkPages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
-	return c.walk(ctx, p, what, query, most, true, take)
-}
-
-// walk is pages, of either kind.
-func (c *Client) walk(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
-	return c.walkPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
+// never an end. A bulk read leaves room for others.
+func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+	return c.rawPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
 		devices, trouble := parseAll(*in.Items)
 		if trouble != nil {
 			return false, trouble
@@ -128,8 +126,8 @@ func (c *Client) walk(ctx context.Context, p place, what string, query url.Value
 	})
 }
 
-// walkPages is walk for who wants the records as they came.
-func (c *Client) walkPages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
+// rawPages is pages for who wants the records as they came.
+func (c *Client) rawPages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
 	used := map[string]bool{query.Get("pageFromKey"): true}
 	for range most {
 		in, trouble := c.page(ctx, p, what, query, bulk)
@@ -220,7 +218,7 @@ func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration) 
 func (c *Client) askNewest(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
 	now, newest, n := c.now(), time.Time{}, 0
 	query := url.Values{"lastSeenAfter": {now.Add(-within).UTC().Format(centralLayout)}, "view": {"full"}, "sort": {"lastSeenAt:desc"}, "pageSize": {strconv.Itoa(newestSize)}}
-	trouble := c.pages(ctx, p, whatNewest, query, newestPages, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
+	trouble := c.pages(ctx, p, whatNewest, query, newestPages, false, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
 		for _, d := range devices {
 			at := d.LastSeenAt.Value
 			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(tooFarAhead)) && at.After(newest) {
