@@ -47,7 +47,7 @@ func (c *Client) heard(ctx context.Context, tenantID string, since time.Time, at
 			return
 		}
 		if trouble == nil {
-			trouble = h.whole()
+			trouble = notWhole(whatHeard, h.count, h.promised)
 		}
 		if trouble != nil {
 			yield(nil, trouble)
@@ -82,18 +82,14 @@ type hearing struct {
 	enough   bool // the reader wants no more
 }
 
-// take hands a page on. Devices come and go while the pages are read: what the
-// whole is held against is the smallest number that was announced, or each
-// device that checks in behind the read would make it look cut.
+// take hands a page on.
 func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) (bool, *action.Trouble) {
 	if h.taken++; h.taken > h.pace.free {
 		if t := pause(ctx, h.pace.rest, whatHeard); t != nil {
 			return false, t
 		}
 	}
-	if total > 0 && (h.promised == 0 || total < h.promised) {
-		h.promised = total
-	}
+	h.promised = fewest(h.promised, total)
 	fresh := make([]policy.Device, 0, len(devices))
 	for _, d := range devices {
 		if h.fresh(d) {
@@ -102,18 +98,6 @@ func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) 
 	}
 	h.enough = !h.yield(fresh, nil)
 	return !h.enough, nil
-}
-
-// whole is the trouble of a read that ended before all had come, or that nobody
-// can tell to be whole.
-func (h *hearing) whole() *action.Trouble {
-	switch {
-	case h.count < h.promised:
-		return unusable(whatHeard, "fewer devices came than were announced")
-	case h.count > 0 && h.promised == 0:
-		return unusable(whatHeard, "it does not say how many devices there are")
-	}
-	return nil
 }
 
 // fresh counts a device, and reports whether it is to be handed on: not twice, and

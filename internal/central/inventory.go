@@ -114,12 +114,10 @@ func (f *fleet) take(in page) (bool, *action.Trouble) {
 			out.Devices = append(out.Devices, l)
 		}
 	}
-	if total := whole(in.Pages.Items); total > 0 && (f.promised == 0 || total < f.promised) {
-		f.promised = total
-	}
+	f.promised = fewest(f.promised, whole(in.Pages.Items))
 	out.Read, out.Announced, out.Next = f.count, f.promised, in.next()
 	if out.Next == "" {
-		if trouble := f.whole(); trouble != nil {
+		if trouble := notWhole(whatInventory, f.count, f.promised); trouble != nil {
 			return false, trouble
 		}
 	}
@@ -137,18 +135,6 @@ func (f *fleet) first(id string) bool {
 	_, again := f.seen[key]
 	f.seen[key] = struct{}{}
 	return !again
-}
-
-// whole is the trouble of a reading that ended before all had come, or of which
-// nobody can tell.
-func (f *fleet) whole() *action.Trouble {
-	switch {
-	case f.count < f.promised:
-		return unusable(whatInventory, "fewer devices came than were announced")
-	case f.count > 0 && f.promised == 0:
-		return unusable(whatInventory, "it does not say how many devices there are")
-	}
-	return nil
 }
 
 // listed reads one record of a tenant's inventory, with the group that the facts

@@ -36,7 +36,7 @@ func (c *Client) seats(ctx context.Context, wanted []string) ([]seat, *action.Tr
 		return nil, trouble
 	}
 	if len(wanted) > 0 {
-		return c.named(ctx, wanted)
+		return c.seatsOf(ctx, wanted)
 	}
 	who, trouble := c.reads.who.get(ctx, c, "", c.reads.whoami)
 	switch {
@@ -52,8 +52,8 @@ func (c *Client) seats(ctx context.Context, wanted []string) ([]seat, *action.Tr
 	return l.seats, nil
 }
 
-// named looks up tenants by their ids, each once.
-func (c *Client) named(ctx context.Context, wanted []string) ([]seat, *action.Trouble) {
+// seatsOf looks up tenants by their ids, each once.
+func (c *Client) seatsOf(ctx context.Context, wanted []string) ([]seat, *action.Trouble) {
 	var out []seat
 	seen := map[string]bool{}
 	for _, id := range wanted {
@@ -117,7 +117,7 @@ func (l *listing) read(ctx context.Context) *action.Trouble {
 		total := 0
 		if in.Pages != nil {
 			total = whole(in.Pages.Total)
-			l.promise(whole(in.Pages.Items))
+			l.promised = fewest(l.promised, whole(in.Pages.Items))
 		}
 		switch {
 		case total > 0 && n >= total, total == 0 && len(*in.Items) == 0:
@@ -178,13 +178,6 @@ func (l *listing) add(raw json.RawMessage) {
 	}
 	l.seen[s.id] = true
 	l.seats = append(l.seats, s)
-}
-
-// promise notes how many tenants a page says there are.
-func (l *listing) promise(n int) {
-	if n > 0 && (l.promised == 0 || n < l.promised) {
-		l.promised = n
-	}
 }
 
 // whole is the trouble of a list that ended before all had come.

@@ -30,6 +30,9 @@ const (
 	rollSoon  = 5 * time.Second        // until a reading is there of which nothing is known yet
 	rollTell  = time.Second            // for the last word of a reading
 	rollLeave = 500 * time.Millisecond // for taking a device that is gone off the roll
+	// pageTakes is how long a page takes where Central's limits for the minute are the
+	// strictest that are known, and bulk reads have their share.
+	pageTakes = time.Second
 )
 
 // Of twins that the roll knows so many are asked for by their ids, within this time.
@@ -206,7 +209,7 @@ func (r *reading) read(ctx context.Context) error {
 		return more, trouble
 	})
 	if trouble == nil {
-		trouble = r.h.whole()
+		trouble = notWhole(whatRoll, r.h.count, r.h.promised)
 	}
 	if trouble != nil {
 		return errors.New(trouble.Text)
@@ -250,10 +253,6 @@ func (r *reading) keepTurn(ctx context.Context, end func()) {
 		}
 	}
 }
-
-// pageTakes is how long a page takes where Central's limits for the minute are the
-// strictest that are known, and bulk reads have their share.
-const pageTakes = time.Second
 
 // end puts the reading in its place.
 func (r *reading) end(ctx context.Context) error {

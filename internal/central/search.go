@@ -194,6 +194,28 @@ func whole(n *json.Number) int {
 	return i
 }
 
+// fewest is the smaller of two counts that were given; 0 = not given. Devices come
+// and go while pages are read: what the whole is held against is the fewest that any
+// of them announced, or each that comes behind the read would make it look cut.
+func fewest(a, b int) int {
+	if b > 0 && (a == 0 || b < a) {
+		return b
+	}
+	return a
+}
+
+// notWhole is the trouble of a read that ended before all had come, or that nobody
+// can tell to be whole.
+func notWhole(what string, came, announced int) *action.Trouble {
+	switch {
+	case came < announced:
+		return unusable(what, "fewer devices came than were announced")
+	case came > 0 && announced == 0:
+		return unusable(what, "it does not say how many devices there are")
+	}
+	return nil
+}
+
 // newestSeen is the newest time at which Central heard from any device of the
 // tenant; zero when that was longer ago than within. Silence is asked for anew
 // each time, a sign of life is good for a minute.
