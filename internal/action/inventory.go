@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"iter"
-	"strings"
 	"time"
 
 	"rollcall/internal/policy"
@@ -71,9 +70,6 @@ const (
 	LastSeenFuture     LastSeen = "future" // some clock is wrong, so it says nothing
 )
 
-// aheadMost is how far a last-seen time may lie in the future: clocks differ.
-const aheadMost = 5 * time.Minute
-
 // NewListed judges a record's last-seen time as of a moment. An age is given only
 // where the time is known and can be.
 func NewListed(d policy.Device, at time.Time) Listed {
@@ -83,7 +79,7 @@ func NewListed(d policy.Device, at time.Time) Listed {
 		l.LastSeen = LastSeenUnreadable
 	case !seen.Known():
 		l.LastSeen = LastSeenMissing
-	case seen.Value.After(at.Add(aheadMost)):
+	case seen.Value.After(at.Add(policy.MaxSkew)):
 		l.LastSeen = LastSeenFuture
 	default:
 		l.LastSeen = LastSeenKnown
@@ -110,10 +106,10 @@ func (w Wanted) Wants(l Listed) bool {
 	return !l.InactiveDays.Known() || l.InactiveDays.Value >= float64(w.InactiveDays)
 }
 
-// kind is the device's type; empty = not known. Any sign of a server makes it one.
+// kind is the device's type; empty = not known.
 func (l Listed) kind() string {
 	switch {
-	case l.IsServer.Value, strings.Contains(strings.ToLower(l.OSName.Value), "server"):
+	case l.Server():
 		return "server"
 	case l.Type.Known():
 		return l.Type.Value

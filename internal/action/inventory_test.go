@@ -17,8 +17,8 @@ func TestTheInventoryNeverCallsOldWhatIsUnknown(t *testing.T) {
 	}{
 		{"seen a month ago", policy.Is(now.Add(-30 * 24 * time.Hour)), LastSeenKnown, 30},
 		{"seen right now", policy.Is(now), LastSeenKnown, 0},
-		{"a clock that is a little ahead", policy.Is(now.Add(aheadMost)), LastSeenKnown, 0},
-		{"a clock that is far ahead", policy.Is(now.Add(aheadMost + 1)), LastSeenFuture, -1},
+		{"a clock that is a little ahead", policy.Is(now.Add(policy.MaxSkew)), LastSeenKnown, 0},
+		{"a clock that is far ahead", policy.Is(now.Add(policy.MaxSkew + 1)), LastSeenFuture, -1},
 		{"no time", policy.Field[time.Time]{}, LastSeenMissing, -1},
 		{"no readable time", policy.Garbled[time.Time](), LastSeenUnreadable, -1},
 	} {

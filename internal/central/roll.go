@@ -221,7 +221,7 @@ func (r *reading) read(ctx context.Context) error {
 func (r *reading) take(ctx context.Context, devices []policy.Device) error {
 	for _, d := range devices {
 		at := d.LastSeenAt
-		if at.Known() && at.Value.After(r.state.Newest) && !at.Value.After(r.c.now().Add(tooFarAhead)) {
+		if at.Known() && at.Value.After(r.state.Newest) && !at.Value.After(r.c.now().Add(policy.MaxSkew)) {
 			r.state.Newest = at.Value
 		}
 	}

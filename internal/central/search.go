@@ -24,7 +24,6 @@ const (
 	fleetPages    = 4000 // of a whole fleet: two million devices
 	newestPages   = 5    // looked through for a sign of life
 	contains      = 10   // characters that the name filter is sure to look at
-	tooFarAhead   = 5 * time.Minute
 	newestKept    = time.Minute
 	newestSize    = 50
 	largestPage   = 500
@@ -243,7 +242,7 @@ func (c *Client) askNewest(ctx context.Context, p place, within time.Duration) (
 	trouble := c.pages(ctx, p, whatNewest, query, newestPages, false, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
 		for _, d := range devices {
 			at := d.LastSeenAt.Value
-			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(tooFarAhead)) && at.After(newest) {
+			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(policy.MaxSkew)) && at.After(newest) {
 				newest = at
 			}
 		}

@@ -201,7 +201,7 @@ func eventStale(f Facts, p Params, now time.Time) finding {
 // tenant within the canary's time.
 func Silent(live Live, p Params, now time.Time) bool {
 	newest := live.NewestSeenAt
-	return !newest.Known() || newest.Value.After(now.Add(skew)) || now.Sub(newest.Value) > p.NewestWithin
+	return !newest.Known() || newest.Value.After(now.Add(MaxSkew)) || now.Sub(newest.Value) > p.NewestWithin
 }
 
 func fleetSilent(f Facts, p Params, now time.Time) finding {

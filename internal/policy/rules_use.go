@@ -68,7 +68,7 @@ func neverSeen(f Facts, _ Params, _ time.Time) finding {
 }
 
 func clockSkew(f Facts, _ Params, now time.Time) finding {
-	limit := now.Add(skew)
+	limit := now.Add(MaxSkew)
 	for _, at := range []struct {
 		what string
 		time Field[time.Time]
@@ -81,7 +81,7 @@ func clockSkew(f Facts, _ Params, now time.Time) finding {
 			return hits(at.what + " in the future.")
 		}
 	}
-	if c := f.Live.CentralTime; c.Known() && c.Value.Sub(f.Live.At).Abs() > skew {
+	if c := f.Live.CentralTime; c.Known() && c.Value.Sub(f.Live.At).Abs() > MaxSkew {
 		return hits("Central's clock and this service's differ by more than five minutes.")
 	}
 	return pass()

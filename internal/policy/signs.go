@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// skew is how far a clock may be off before nobody can say what is old.
-const skew = 5 * time.Minute
+// MaxSkew is how far a clock may be off before nobody can say what is old.
+const MaxSkew = 5 * time.Minute
 
 // day is what inactivity is counted in.
 const day = 24 * time.Hour
@@ -18,11 +18,11 @@ func (f Facts) found() bool { return f.Live.Status == LiveFound }
 // server reports any sign of a server: in the type, os.isServer or an OS name, on
 // either side.
 func (f Facts) server() bool {
-	return f.Live.Device.server() || f.Event.Central.server() || namesServer(f.Event.Directory.OperatingSystem)
+	return f.Live.Device.Server() || f.Event.Central.Server() || namesServer(f.Event.Directory.OperatingSystem)
 }
 
-// server reports any sign of a server in one record.
-func (d Device) server() bool {
+// Server reports any sign of a server in one record.
+func (d Device) Server() bool {
 	return d.Type.Value == "server" || d.IsServer.Value || namesServer(d.OSName)
 }
 
@@ -65,7 +65,7 @@ func activity(f Facts, p Params, now time.Time) Activity {
 		return a
 	}
 	a.LastSeenAt = d.LastSeenAt
-	if d.LastSeenAt.Value.After(now.Add(skew)) {
+	if d.LastSeenAt.Value.After(now.Add(MaxSkew)) {
 		return a // a time that can't be says nothing
 	}
 	age := now.Sub(d.LastSeenAt.Value)
@@ -225,6 +225,6 @@ func (f Facts) siblings() (others []Device, itself bool) {
 // never old.
 func inUse(d Device, f Facts, p Params, now time.Time) bool {
 	offline := d.Online.State == Absent || (d.Online.Known() && !d.Online.Value)
-	threshold := max(p.Threshold(f), p.silence(d.server()))
+	threshold := max(p.Threshold(f), p.silence(d.Server()))
 	return !offline || !d.LastSeenAt.Known() || now.Sub(d.LastSeenAt.Value) < threshold
 }

@@ -64,7 +64,7 @@ func (v Verification) use(f Facts, p Params, now time.Time) Verification {
 		return v.is("unverified", LastSeenMissing, Manual, hits("Central has no last-seen time."))
 	case d.LastSeenAt.State == Unreadable:
 		return v.is("unverified", LastSeenInvalid, Manual, hits("Central's last-seen time can't be read."))
-	case d.LastSeenAt.Value.After(now.Add(skew)):
+	case d.LastSeenAt.Value.After(now.Add(MaxSkew)):
 		return v.is("unverified", ClockSkew, Manual, hits("Central last saw it in the future."))
 	case seenSince(f):
 		return v.is("active", ActiveSinceEvent, Manual, hits(sinceText(f)))
