@@ -34,7 +34,7 @@ type Settings struct {
 	ActionTimeout  time.Duration // one action's answer
 	CentralTimeout time.Duration // one call to Central
 	Installation   string        // of the store, as it was when it was found fit; empty = the first that is seen
-	Roll           Roll          // where the come-back watch looks between its reads of Central; nil = nowhere
+	Roll           RollFinder    // where the come-back watch looks between its reads of Central; nil = nowhere
 }
 
 // Runner runs the actions. It holds no state of its own but the highest audit

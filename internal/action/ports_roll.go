@@ -37,18 +37,28 @@ var ErrNotTheTurn = errors.New("another reading has the turn")
 // for all replicas. It is never half of one reading and half of another: one that
 // lost a part is none. All its times are by the ledger's clock.
 type Roll interface {
+	RollReadings
 	// Named returns the state of a tenant's roll, and the devices on it with a host
 	// name's key (see [policy.NameKey]), with those whose name can't be read. Without
 	// a name it only counts who asks.
 	Named(ctx context.Context, tenantID, hostname string) (RollState, []policy.Device, error)
-	// Find returns the devices on the roll that bear one of the traits, each once.
-	// Without traits it returns the state alone.
-	Find(ctx context.Context, tenantID string, traits []Trait) (RollFinds, error)
 	// Forget takes a device off the roll, and off the one that is being read: Central
 	// does not have it any more. A page that was asked for before and comes later
 	// brings it back, until it is forgotten again or all are read anew.
 	Forget(ctx context.Context, dev Ref) error
+}
 
+// RollFinder is the roll for who knows what devices show of themselves, and asks
+// which have it.
+type RollFinder interface {
+	// Find returns the devices on the roll that bear one of the traits, each once.
+	// Without traits it returns the state alone.
+	Find(ctx context.Context, tenantID string, traits []Trait) (RollFinds, error)
+}
+
+// RollReadings are the readings of a tenant's inventory that become its roll, or
+// refresh it; one at a time has the turn.
+type RollReadings interface {
 	// BeginReading gives a reading, by an id of its own, the tenant's one turn. It is refused
 	// while another has the turn, or where the roll is not the one that was seen to
 	// have begun then (zero = none). It returns the ledger's time, from which on what

@@ -18,7 +18,6 @@ import (
 // memory is a roll of the tests: some devices, of which Find finds those that bear
 // a trait, few of each.
 type memory struct {
-	Roll
 	state   RollState
 	devices []policy.Device
 	asked   int           // calls of Find with traits

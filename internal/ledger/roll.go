@@ -17,7 +17,10 @@ import (
 	"rollcall/internal/policy"
 )
 
-var _ action.Roll = (*Store)(nil)
+var (
+	_ action.Roll       = (*Store)(nil)
+	_ action.RollFinder = (*Store)(nil)
+)
 
 // How long a roll that nobody refreshes or asks for stays, and a reading that
 // nobody ended.
