@@ -257,9 +257,7 @@ func (r *reading) keepTurn(ctx context.Context, end func()) {
 // end puts the reading in its place.
 func (r *reading) end(ctx context.Context) error {
 	if !r.since.IsZero() {
-		r.state.Count = max(r.state.Count, r.h.count)
 		return r.c.roll.Refreshed(ctx, r.p.tenantID, r.id, r.state)
 	}
-	r.state.Count = r.h.count
 	return r.c.roll.Install(ctx, r.p.tenantID, r.id, r.state)
 }

@@ -186,7 +186,7 @@ func TestTheRollsAgeIsToldByOneClock(t *testing.T) {
 		"of a time to come":   {-time.Minute, time.Hour, 10 * time.Minute},
 		"whole in the future": {6 * time.Minute, -time.Hour, 16 * time.Minute},
 	} {
-		st := action.RollState{At: ledger.Add(-tt.at), Whole: ledger.Add(-tt.whole), Count: 7}
+		st := action.RollState{At: ledger.Add(-tt.at), Whole: ledger.Add(-tt.whole)}
 		if tt.at == 0 {
 			st = action.RollState{}
 		}

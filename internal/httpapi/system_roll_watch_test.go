@@ -39,7 +39,7 @@ func (s *system) rollRead(devices ...policy.Device) {
 	if err := s.store.Write(ctx, tenant, reading, devices); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.store.Install(ctx, tenant, reading, action.RollState{At: at, Whole: at, Count: len(devices)}); err != nil {
+	if err := s.store.Install(ctx, tenant, reading, action.RollState{At: at, Whole: at}); err != nil {
 		s.t.Fatal(err)
 	}
 }

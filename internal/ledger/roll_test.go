@@ -62,7 +62,7 @@ func (r *rig) write(t *testing.T, reading string, devices []policy.Device) {
 
 func (r *rig) install(t *testing.T, reading string, at time.Time, n int) {
 	t.Helper()
-	st := action.RollState{At: at, Whole: at, Count: n, Newest: at.Add(-time.Minute)}
+	st := action.RollState{At: at, Whole: at, Newest: at.Add(-time.Minute)}
 	if err := r.Install(t.Context(), dev.TenantID, reading, st); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestARollIsTheOldOneUntilTheNewOneIsWhole(t *testing.T) {
 		}
 		r.install(t, "one", at, 100)
 		st, ids := r.onRoll(t, "WS-00001")
-		if !st.At.Equal(at) || st.Count != 100 || !st.Newest.Equal(at.Add(-time.Minute)) || len(ids) != 2 || !st.Young() {
+		if !st.At.Equal(at) || !st.Newest.Equal(at.Add(-time.Minute)) || len(ids) != 2 || !st.Young() {
 			t.Errorf("installed: %+v %q", st, ids)
 		}
 		r.pass(time.Hour)
@@ -208,13 +208,13 @@ func TestNoKeyOfARollStaysForEver(t *testing.T) {
 			{"write", func() error { return r.Write(t.Context(), tenant, "two", inventory(0, 10)) }},
 			{"forget while it is read", func() error { return r.Forget(t.Context(), device(1)) }},
 			{"install", func() error {
-				return r.Install(t.Context(), tenant, "two", action.RollState{At: at, Whole: at, Count: 10})
+				return r.Install(t.Context(), tenant, "two", action.RollState{At: at, Whole: at})
 			}},
 			{"forget", func() error { return r.Forget(t.Context(), device(2)) }},
 			{"begin an increment", func() error { at = r.beginReading(t, "three"); return nil }},
 			{"refresh", func() error { return r.Refresh(t.Context(), tenant, "three", inventory(8, 10)) }},
 			{"refreshed", func() error {
-				return r.Refreshed(t.Context(), tenant, "three", action.RollState{At: at, Count: 16})
+				return r.Refreshed(t.Context(), tenant, "three", action.RollState{At: at})
 			}},
 			{"find", func() error {
 				_, err := r.Find(t.Context(), tenant, action.TraitsOf(inventory(9, 1)[0]))

@@ -33,7 +33,7 @@ func TestAReadingThatLostItsTurnWritesNothing(t *testing.T) {
 			refused(t, "write "+when, r.Write(t.Context(), tenant, "slept", inventory(10, 10)))
 			refused(t, "refresh "+when, r.Refresh(t.Context(), tenant, "slept", inventory(10, 10)))
 			refused(t, "expect "+when, r.Expect(t.Context(), tenant, "slept", time.Minute))
-			refused(t, "install "+when, r.Install(t.Context(), tenant, "slept", action.RollState{At: slept, Whole: slept, Count: 20}))
+			refused(t, "install "+when, r.Install(t.Context(), tenant, "slept", action.RollState{At: slept, Whole: slept}))
 			refused(t, "refreshed "+when, r.Refreshed(t.Context(), tenant, "slept", action.RollState{At: slept}))
 			if err := r.GiveUp(t.Context(), tenant, "slept", time.Hour); err != nil {
 				t.Errorf("give up %s: %v", when, err)
