@@ -87,7 +87,9 @@ func (c *candidatesCmd) Run(ctx context.Context, p *process) error {
 	if err := s.sift(records(ctx), out); err != nil {
 		return err
 	}
-	return errors.Join(c.listUnmatched(s), out.keep(), s.summary())
+	err = errors.Join(c.listUnmatched(s), out.keep())
+	s.summary()
+	return err
 }
 
 // load checks the flags that can be checked before anything is read, and finds the

@@ -72,7 +72,7 @@ func (s *sifting) sift(devices iter.Seq2[centralRecord, error], out *sheet) erro
 }
 
 // summary says what became of the rows.
-func (s *sifting) summary() error {
+func (s *sifting) summary() {
 	var disabled, matched, unmatched, held int
 	for _, a := range s.roster.taken {
 		if a.disabled != nil && *a.disabled {
@@ -89,5 +89,4 @@ func (s *sifting) summary() error {
 	}
 	say(s.p.stderr, "rows %d, below the OUs %d, disabled %d, devices %d, matched %d, events %d, unmatched %d, held back %d, unreadable %d",
 		s.roster.rows, len(s.roster.taken), disabled, s.devices, matched, s.events, unmatched, held, s.unreadable)
-	return nil
 }

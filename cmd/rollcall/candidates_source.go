@@ -40,7 +40,7 @@ func (c *candidatesCmd) records(s *sifting) (deviceStream, func(), error) {
 		stream := func(context.Context) iter.Seq2[centralRecord, error] { return s.fromFile(c.Inventory, in) }
 		return stream, func() { _ = in.Close() }, nil
 	}
-	client, free, err := (&inventoryCmd{}).client(s.p)
+	client, free, err := readingClient(s.p)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -47,7 +47,7 @@ func TestWhatIsNotSetIsTheDefault(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	rates := budget{{10, time.Second}, {100, time.Minute}, {1000, time.Hour}, {200000, 24 * time.Hour}}
+	rates := budget{{Calls: 10, Per: time.Second}, {Calls: 100, Per: time.Minute}, {Calls: 1000, Per: time.Hour}, {Calls: 200000, Per: 24 * time.Hour}}
 	if diff := cmp.Diff(rates, c.CentralLimits); diff != "" {
 		t.Errorf("limits, -want +got:\n%s", diff)
 	}

@@ -65,7 +65,7 @@ func (c *inventoryCmd) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	client, free, err := c.client(p)
+	client, free, err := readingClient(p)
 	if err != nil {
 		return err
 	}
@@ -103,9 +103,9 @@ func (c *inventoryCmd) wanted() (action.Wanted, error) {
 	return want, nil
 }
 
-// client is one for reads, with the budget that is shared with the service where
-// its store is known.
-func (c *inventoryCmd) client(p *process) (*central.Client, func(), error) {
+// readingClient is a client for reads, with the budget that is shared with the service
+// where its store is known.
+func readingClient(p *process) (*central.Client, func(), error) {
 	needed := []string{"CentralClientID", "CentralClientSecret", "CentralIDURL", "CentralAPIURL", "CentralTimeout"}
 	if shared := p.environ[prefix+"REDIS_URL"] + p.environ[prefix+"REDIS_URL_FILE"] + p.flags[prefix+"REDIS_URL"] + p.flags[prefix+"REDIS_URL_FILE"]; shared != "" {
 		needed = append(needed, storeSettings()...)
@@ -125,7 +125,7 @@ func (c *inventoryCmd) client(p *process) (*central.Client, func(), error) {
 		if err != nil {
 			return nil, nil, usageError{err}
 		}
-		o.Budget, free = store.Budget(cfg.CentralLimits.rates()), func() { _ = store.Close() }
+		o.Budget, free = store.Budget(cfg.CentralLimits), func() { _ = store.Close() }
 	}
 	client, err := central.New(o)
 	if err != nil {

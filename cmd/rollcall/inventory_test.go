@@ -288,7 +288,7 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 
 func TestAnOwnBudgetKeepsEveryRate(t *testing.T) {
 	now := time.Unix(0, 0)
-	b := &ownBudget{rates: budget{{10, time.Second}, {30, time.Minute}}, now: func() time.Time { return now }}
+	b := &ownBudget{rates: budget{{Calls: 10, Per: time.Second}, {Calls: 30, Per: time.Minute}}, now: func() time.Time { return now }}
 	var made []time.Time
 	for range 60 {
 		wait, booked, err := b.Book(t.Context(), "", action.CallBulk, time.Hour)
@@ -298,7 +298,7 @@ func TestAnOwnBudgetKeepsEveryRate(t *testing.T) {
 		now = now.Add(wait)
 		made = append(made, now)
 	}
-	for _, r := range []rate{{7, time.Second}, {21, time.Minute}} {
+	for _, r := range (budget{{Calls: 7, Per: time.Second}, {Calls: 21, Per: time.Minute}}) {
 		for i := range made[:len(made)-r.Calls] {
 			if d := made[i+r.Calls].Sub(made[i]); d <= r.Per {
 				t.Fatalf("%d calls within %s", r.Calls+1, d)

@@ -10,23 +10,8 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// rate is one part of a budget: at most Calls within any Per.
-type rate struct {
-	Calls int
-	Per   time.Duration
-}
-
 // budget is how often a credential may call Central; every rate holds at once.
-type budget []rate
-
-// rates are the budget as the ledger counts it. Without any there is no limit.
-func (b budget) rates() []ledger.Rate {
-	out := make([]ledger.Rate, len(b))
-	for i, r := range b {
-		out[i] = ledger.Rate{Calls: r.Calls, Per: r.Per}
-	}
-	return out
-}
+type budget []ledger.Rate
 
 // UnmarshalText reads "10/s,100/m,1000/h,200000/d". Each unit may stand once,
 // and a longer span must allow at least as much as a shorter one: a budget
@@ -49,7 +34,7 @@ func (b *budget) UnmarshalText(text []byte) error {
 				return fmt.Errorf("%q allows less than the shorter span before it", part)
 			}
 		}
-		out = append(out, rate{calls, per})
+		out = append(out, ledger.Rate{Calls: calls, Per: per})
 	}
 	*b = out
 	return nil

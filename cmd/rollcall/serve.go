@@ -196,7 +196,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
 		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
-		Budget: s.store.Budget(s.cfg.CentralLimits.rates()), Roll: s.store,
+		Budget: s.store.Budget(s.cfg.CentralLimits), Roll: s.store,
 		Shared: s.store, MergeWindow: s.cfg.CentralMergeWindow, MergeSize: s.cfg.CentralMergeSize,
 	})
 	if err != nil {
