@@ -38,7 +38,7 @@ func (l *listing) begin() (err error) {
 	case l.form == "json":
 		_, err = l.out.WriteString(`{"items":[`)
 	case l.form == "csv":
-		err = l.csv.Write(httpapi.InventoryCSV(nil))
+		err = l.csv.Write(httpapi.InventoryColumns())
 	}
 	return err
 }
@@ -47,7 +47,7 @@ func (l *listing) begin() (err error) {
 func (l *listing) write(row api.InventoryDevice) error {
 	l.count++
 	if l.form == "csv" {
-		return l.csv.Write(httpapi.InventoryCSV(&row))
+		return l.csv.Write(httpapi.InventoryCells(row))
 	}
 	var line bytes.Buffer
 	enc := json.NewEncoder(&line)

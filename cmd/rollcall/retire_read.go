@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/action"
+	"rollcall/internal/httpapi"
 	"rollcall/internal/policy"
 	"rollcall/internal/record"
 )
@@ -358,8 +359,8 @@ func (f *retireFile) cells(line int, header, cells []string) {
 // unquoted takes off the sign with which the inventory keeps a spreadsheet from
 // taking a cell for a formula.
 func unquoted(cell string) string {
-	if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune("=+-@\t\r", rune(cell[1])) {
-		return cell[1:]
+	if bare, quoted := strings.CutPrefix(cell, "'"); quoted && httpapi.Harmless(bare) == cell {
+		return bare
 	}
 	return cell
 }

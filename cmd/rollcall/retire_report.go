@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rollcall/internal/httpapi"
 )
 
 //go:embed retire.html
@@ -160,9 +162,7 @@ func (r retireReport) csv() ([]byte, error) {
 	}
 	for _, row := range rows {
 		for i, cell := range row {
-			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-				row[i] = "'" + cell // else a spreadsheet takes it for a formula
-			}
+			row[i] = httpapi.Harmless(cell)
 		}
 	}
 	err := w.WriteAll(rows)

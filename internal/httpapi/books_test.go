@@ -140,8 +140,8 @@ func TestCellsAreHarmless(t *testing.T) {
 	for cell, want := range map[string]string{
 		"": "", "WS-1": "WS-1", "a=b": "a=b", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\t=1": "'\t=1", "\r=1": "'\r=1",
 	} {
-		if got := harmless(cell); got != want {
-			t.Errorf("harmless(%q) = %q, want %q", cell, got, want)
+		if got := Harmless(cell); got != want {
+			t.Errorf("Harmless(%q) = %q, want %q", cell, got, want)
 		}
 	}
 	e := newEdge(t)

@@ -126,15 +126,14 @@ func inventoryRow(d action.Listed, listedIn string) api.InventoryDevice {
 	return row
 }
 
-// InventoryCSV is a row of the inventory as CSV, and without a device the header.
-func InventoryCSV(d *api.InventoryDevice) []string {
-	cols := inventorySheet()
-	if d == nil {
-		return cols.columns
-	}
-	cells := cols.cells(*d)
+// InventoryColumns is the header of the inventory as CSV.
+func InventoryColumns() []string { return inventorySheet().columns }
+
+// InventoryCells is a row of the inventory as CSV.
+func InventoryCells(d api.InventoryDevice) []string {
+	cells := inventorySheet().cells(d)
 	for i, c := range cells {
-		cells[i] = harmless(c)
+		cells[i] = Harmless(c)
 	}
 	return cells
 }

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,7 +126,7 @@ func TestTheInventoryInEachForm(t *testing.T) {
 	}, rows[1]); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string(rows[1]), InventoryCSV(&lines[0])); diff != "" || len(InventoryCSV(nil)) != len(rows[0]) {
+	if diff := cmp.Diff([]string(rows[1]), InventoryCells(lines[0])); diff != "" || !slices.Equal(InventoryColumns(), rows[0]) {
 		t.Errorf("the command line's row (-http +cmd):\n%s", diff)
 	}
 }

@@ -118,7 +118,7 @@ func (s *streamer) item(row any) error {
 // cells writes a row as CSV.
 func (s *streamer) cells(row []string) error {
 	for i, cell := range row {
-		row[i] = harmless(cell)
+		row[i] = Harmless(cell)
 	}
 	if err := s.csv.Write(row); err != nil {
 		return err
@@ -162,8 +162,8 @@ func (s *streamer) close() error {
 	return s.flush()
 }
 
-// harmless keeps a spreadsheet from taking a cell for a formula.
-func harmless(cell string) string {
+// Harmless keeps a spreadsheet from taking a cell for a formula.
+func Harmless(cell string) string {
 	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return "'" + cell
 	}
