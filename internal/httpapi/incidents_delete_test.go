@@ -23,7 +23,7 @@ type scene struct {
 func play(t *testing.T, scenes []scene) {
 	t.Helper()
 	for _, sc := range scenes {
-		t.Run(sc.name, func(t *testing.T) { sc.play(quick(t, setup{})) })
+		t.Run(sc.name, func(t *testing.T) { sc.play(newSystem(t, setup{})) })
 	}
 }
 
@@ -95,7 +95,7 @@ func TestTheDirectorysNewerWordStopsADelete(t *testing.T) {
 		{"nothing has changed", fields{}, "deleted", "ELIGIBLE"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := quick(t, setup{})
+			s := newSystem(t, setup{})
 			token, e := s.eligible(), s.event()
 			tc.event.into(e)
 			if tc.event["directory.disabledAt"] == "now" {
@@ -109,7 +109,7 @@ func TestTheDirectorysNewerWordStopsADelete(t *testing.T) {
 
 // Atlassian's script was handed ids of another kind, and the API took any.
 func TestOnlyASealedVerdictNamesADevice(t *testing.T) {
-	s := quick(t, setup{})
+	s := newSystem(t, setup{})
 	token := s.eligible()
 	evidence := s.act("verify-live", map[string]any{"event": s.event()}).is("token")
 	other := s.plant(1)

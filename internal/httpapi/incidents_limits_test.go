@@ -163,7 +163,7 @@ func TestLimitsThatFailedOthersHoldHere(t *testing.T) {
 // What a dry run leaves behind, and what it shows.
 func TestADryRunLeavesNothingBehindAndShowsAll(t *testing.T) {
 	redis, tokens, clock := miniredis.RunT(t), seal.NewKey(), &atomic.Int64{}
-	dry := quick(t, setup{mode: action.DryRun, redis: redis, tokens: tokens, sameClock: clock})
+	dry := newSystem(t, setup{mode: action.DryRun, redis: redis, tokens: tokens, sameClock: clock})
 	dry.change(func(r *action.Rules) { r.Params.Limits, r.Params.Window = policy.Limits{PerDay: []int{0}}, shut() })
 	var kept string
 	for n := range 3 { // all of them, not what a limit leaves (Custodian #6583, CM #1)
@@ -176,7 +176,7 @@ func TestADryRunLeavesNothingBehindAndShowsAll(t *testing.T) {
 	if _, a := dry.call(http.MethodGet, "/v1/failures", nil); a["count"] != float64(0) {
 		t.Errorf("a dry run's failures %v", a)
 	}
-	live := quick(t, setup{redis: redis, tokens: tokens, sameClock: clock, sim: dry.sim})
+	live := newSystem(t, setup{redis: redis, tokens: tokens, sameClock: clock, sim: dry.sim})
 	live.limits(policy.Limits{PerDay: []int{1}, CleanDays: 3, PercentPerDay: 100})
 	live.want(live.remove(kept), "refused", "MODE_CHANGED") // marks of the dry run are not carried out (Janitor Monkey #304)
 	live.sent(0)
@@ -201,7 +201,7 @@ func TestTheWeekdayAndTheHourComeFromOneZonedInstant(t *testing.T) {
 		{"Monday at four in the afternoon is too late", "Europe/London", time.Monday, 16, "deferred", "OUT_OF_WINDOW"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := quick(t, setup{})
+			s := newSystem(t, setup{})
 			file := `{disabledOUs: ["OU=Disabled,DC=corp,DC=example,DC=test"], window: {timezone: ` + tc.zone + `, days: [Mon, Tue, Wed, Thu], from: "09:00", to: "16:00"}}`
 			p, err := policyfile.Parse([]byte(file))
 			if err != nil {

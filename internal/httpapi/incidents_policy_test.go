@@ -104,7 +104,7 @@ func TestWhatAPolicyFileSaysReachesTheDelete(t *testing.T) {
 		{"a longer grace", theOU + "graceDays: 365", "refused", "GRACE_PERIOD"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := quick(t, setup{})
+			s := newSystem(t, setup{})
 			token := s.eligible()
 			p, err := policyfile.Parse([]byte(tc.file + "\ndomains: {CORPEX: corp.example.test}"))
 			if err != nil {

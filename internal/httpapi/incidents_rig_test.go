@@ -11,13 +11,6 @@ import (
 	"rollcall/internal/centralsim"
 )
 
-// quick is newSystem with next to no contract to read.
-func quick(t testing.TB, opt setup) *system {
-	t.Helper()
-	opt.spec = []byte(`{openapi: 3.0.3, info: {title: t, version: "1"}, paths: {}, components: {}}`)
-	return newSystem(t, opt)
-}
-
 // absent takes a field away, where nil writes a null.
 type absent struct{}
 

@@ -191,7 +191,7 @@ func TestWhatFooledOthersIsNoVerdictToDelete(t *testing.T) {
 			t.Run(in.name, func(t *testing.T) {
 				var said [2]string
 				for i, mode := range []string{action.DryRun, action.LiveMode} {
-					s := quick(t, setup{mode: mode})
+					s := newSystem(t, setup{mode: mode})
 					a := s.want(s.judged(in.arrange(s)), in.outcome, in.code)
 					if said[i] = strings.Join(a.codes(), " "); a.is("mode") != mode {
 						t.Errorf("mode %s, want %s", a.is("mode"), mode)
@@ -217,7 +217,7 @@ func TestWhatFooledOthersIsNoVerdictToDelete(t *testing.T) {
 // Whoever finds that nothing is done must be able to read why, and who can
 // change it (Fleet #46297: exempt devices that "never expire").
 func TestWhatIsLeftAloneSaysWhyAndWhoCanChangeIt(t *testing.T) {
-	s := quick(t, setup{})
+	s := newSystem(t, setup{})
 	says := func(a answer, words ...string) {
 		t.Helper()
 		for _, w := range words {

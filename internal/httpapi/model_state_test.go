@@ -119,7 +119,7 @@ func (t rapidTB) Fatalf(f string, a ...any) { t.rt.Fatalf(f, a...) }
 // newMachine starts a service with eight devices: six plain ones, a VIP's and a
 // server, and one that is heard of all the time.
 func newMachine(t *testing.T, rt *rapid.T, tally map[string]int) *machine {
-	s := quick(rapidTB{t, rt}, setup{central: modelCentral})
+	s := newSystem(rapidTB{t, rt}, setup{central: modelCentral})
 	keys, err := seal.ParseKeys(s.tokens)
 	if err != nil {
 		rt.Fatal(err)

@@ -29,7 +29,7 @@ func (s *system) fate(label string) string {
 // person's yes, and everything else is answered alike, by the same codes. The
 // verdicts alone, over many more facts, are compared by the actions' parity tests.
 func TestWhatADryRunWouldDeleteIsWhatLiveDeletes(t *testing.T) {
-	dry, live := quick(t, setup{mode: action.DryRun}), quick(t, setup{})
+	dry, live := newSystem(t, setup{mode: action.DryRun}), newSystem(t, setup{})
 	deleted := 0
 	for label, d := range live.sample {
 		would, did := dry.fate(label), live.fate(label)

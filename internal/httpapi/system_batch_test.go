@@ -51,7 +51,7 @@ func sceneBatch(t *testing.T, c *contract) {
 // Every sample device, some twice, and those of another tenant among them, get in
 // one batch what each gets alone; each has its audit entry.
 func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
-	alone, s := quick(t, setup{}), quick(t, setup{})
+	alone, s := newSystem(t, setup{}), newSystem(t, setup{})
 	var items []map[string]any
 	var want []string
 	for _, label := range slices.Sorted(maps.Keys(s.sample)) {
@@ -96,7 +96,7 @@ func TestABatchNeedsNoCallForEachDevice(t *testing.T) {
 	if os.Getenv("BATCH") == "long" {
 		devices, candidates = 50_000, 1000
 	}
-	s := quick(t, setup{redisURL: benchRedis(t), rates: strict(), roll: true})
+	s := newSystem(t, setup{redisURL: benchRedis(t), rates: strict(), roll: true})
 	events := s.fleet(devices, candidates)
 	items := make([]map[string]any, candidates)
 	for i, e := range events {

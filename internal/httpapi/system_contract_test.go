@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall"
 	"rollcall/internal/action"
 	"rollcall/internal/centralsim"
 )
@@ -173,7 +174,7 @@ func sceneTickets(t *testing.T, c *contract) {
 }
 
 func sceneBooks(t *testing.T, c *contract) {
-	s := newSystem(t, setup{contract: c})
+	s := newSystem(t, setup{contract: c, spec: rollcall.OpenAPI()})
 	s.remove(s.eligible())
 	s.act("ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1"})
 	s.sim.Fault(centralsim.Fault{Method: "GET", Path: "/endpoint/", Status: 500, Times: 4})

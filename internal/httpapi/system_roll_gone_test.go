@@ -57,7 +57,7 @@ const twinID = "00000000-0000-4000-9000-000000000001"
 // A reading that always fails, and late, makes people wait once: then Central is
 // asked itself until one succeeds.
 func TestAReadingThatAlwaysFailsMakesNobodyWait(t *testing.T) {
-	s := quick(t, setup{roll: true, central: 500 * time.Millisecond})
+	s := newSystem(t, setup{roll: true, central: 500 * time.Millisecond})
 	events := s.fleet(1200, 30)
 	late := func(r *http.Request) bool { return r.URL.Query().Has("pageFromKey") }
 	s.sim.Fault(centralsim.Fault{Method: http.MethodGet, Hang: true, Times: centralsim.Always, When: late})
@@ -93,7 +93,7 @@ func TestAReadOfADeviceThatIsGoneTakesItOffTheRoll(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := quick(t, setup{roll: true})
+			s := newSystem(t, setup{roll: true})
 			events := s.fleet(50, 20)
 			s.onRollToo(events, twinID, "WS-NEW-00003", nil)
 			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
@@ -120,7 +120,7 @@ func (s *system) rolledAs(hostname string) int {
 // A delete that was read back as gone takes the device off the roll, so that its
 // twin is not held up by it.
 func TestADeleteTakesTheDeviceOffTheRoll(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	for range 2 {
 		playbooks(t, []*system{s}, events, 4)
@@ -135,7 +135,7 @@ func TestADeleteTakesTheDeviceOffTheRoll(t *testing.T) {
 // A twin that somebody else took out of Central, and that nobody reads by its id,
 // does not hold up the device for as long as the roll is not read anew.
 func TestATwinThatLeftCentralUnseenHoldsUpNothing(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	s.onRollToo(events, twinID, "WS-NEW-00003", nil)
 	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
@@ -146,7 +146,7 @@ func TestATwinThatLeftCentralUnseenHoldsUpNothing(t *testing.T) {
 
 // A twin that can't be asked for stays what the roll says it is.
 func TestATwinThatCannotBeReadStaysOnTheRoll(t *testing.T) {
-	s := quick(t, setup{roll: true, central: 300 * time.Millisecond})
+	s := newSystem(t, setup{roll: true, central: 300 * time.Millisecond})
 	events := s.fleet(50, 20)
 	s.onRollToo(events, twinID, "WS-NEW-00003", nil)
 	s.sim.Remove(tenant, twinID)
@@ -166,7 +166,7 @@ func TestTheRollKnowsATwinHoweverItsNameIsWritten(t *testing.T) {
 		"W\u017f-NEW-00003", // a long s, which folds to s
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := quick(t, setup{roll: true})
+			s := newSystem(t, setup{roll: true})
 			events := s.fleet(50, 20)
 			s.onRollToo(events, twinID, name, nil)
 			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
@@ -190,7 +190,7 @@ func (s *system) silentSearches(do func()) {
 
 // A name that can't be read may be any: whoever has it stands beside everybody.
 func TestANameThatCannotBeReadStandsBesideEverybody(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	s.onRollToo(events, twinID, "", func(r map[string]any) { r["hostname"] = map[string]any{"odd": 1} })
 	for _, e := range events[:3] {

@@ -109,10 +109,10 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 	var first load
 	for _, n := range replicas {
 		url, clock := benchRedis(t), &atomic.Int64{}
-		systems := []*system{quick(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true})}
+		systems := []*system{newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true})}
 		sim := systems[0].sim
 		for len(systems) < n {
-			systems = append(systems, quick(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true, sim: sim, tokens: systems[0].tokens}))
+			systems = append(systems, newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true, sim: sim, tokens: systems[0].tokens}))
 		}
 		events := systems[0].fleet(devices, candidates)
 		sim.Switch(func(o *centralsim.Switches) { o.Rates = centralsim.StrictRates() })
@@ -140,7 +140,7 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 
 // The delete asks Central itself for same-named devices, whatever the roll says.
 func TestADeleteSeesATwinThatTheRollDoesNotKnow(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	playbooks(t, []*system{s}, events, 4)
 	s.rolled()
@@ -173,7 +173,7 @@ func (s *system) rolled() {
 
 // A roll that is too old, or was never whole, answers for nobody.
 func TestARollThatIsTooOldIsNotAsked(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	playbooks(t, []*system{s}, events, 4)
 	s.rolled()
@@ -200,7 +200,7 @@ func TestARollThatIsTooOldIsNotAsked(t *testing.T) {
 
 // A reading of the inventory that breaks off leaves the roll as it was.
 func TestAReadingThatBreaksOffIsNoRoll(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(1200, 20)
 	s.sim.Fault(centralsim.Fault{
 		Method: http.MethodGet, Status: http.StatusInternalServerError, Times: centralsim.Always,
@@ -217,7 +217,7 @@ func TestAReadingThatBreaksOffIsNoRoll(t *testing.T) {
 // One id that Central does not have spoils nothing for those who are asked for
 // with it, and is gone only by its own 404.
 func TestOneThatIsGoneDoesNotSpoilTheOthers(t *testing.T) {
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(60, 40)
 	playbooks(t, []*system{s}, events, 4)
 	s.rolled()

@@ -48,7 +48,7 @@ func (s *system) rollRead(devices ...policy.Device) {
 // day's read of Central, with the watch that looks at the roll.
 func watchedOnRoll(t testing.TB) (*system, *action.Runner) {
 	t.Helper()
-	s := quick(t, setup{roll: true})
+	s := newSystem(t, setup{roll: true})
 	s.want(s.remove(s.eligible()), "deleted", "")
 	r := s.watcher()
 	if err := r.Watch(t.Context()); err != nil { // no roll: Central is read
