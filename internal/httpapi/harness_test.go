@@ -233,7 +233,7 @@ func newEdge(tb testing.TB, change ...func(*Config)) *edge {
 			Mode: action.DryRun, ActionTimeout: 4 * time.Second, CentralTimeout: 10 * time.Second,
 		}),
 		Books: e.books, Keys: func() *Keys { return keys }, Ready: func(context.Context) error { return e.ready },
-		Log: zerolog.New(e.log), Spec: []byte(smallSpec), Version: "1.2.3", Mode: action.DryRun,
+		Log: zerolog.New(zerolog.SyncWriter(e.log)), Spec: []byte(smallSpec), Version: "1.2.3", Mode: action.DryRun,
 		PolicyVersion: func() string { return "sha256:abc" }, KeyRate: 1000, Now: now, Candidate: candidate,
 	}
 	for _, f := range change {

@@ -51,7 +51,7 @@ func sceneBatch(t *testing.T, c *contract) {
 // Every sample device, some twice, and those of another tenant among them, get in
 // one batch what each gets alone; each has its audit entry.
 func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
-	alone, s := newSystem(t, setup{}), newSystem(t, setup{})
+	alone, s := newSystem(t, setup{}), newSystem(t, setup{store: 10 * time.Second}) // many items wait for a connection at once
 	var items []map[string]any
 	var want []string
 	for _, label := range slices.Sorted(maps.Keys(s.sample)) {
@@ -69,6 +69,9 @@ func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
 	var got, oldest []string
 	for i, a := range each {
 		got = append(got, labels[i/2]+" "+a.is("outcome")+" "+strings.Join(a.codes(), " "))
+		if a["error"] != nil {
+			t.Errorf("%s: %v", labels[i/2], a["error"])
+		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-alone +in the batch):\n%s", diff)

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,6 +54,7 @@ type setup struct {
 	contract      *contract
 	redis         *miniredis.Miniredis
 	central       time.Duration
+	store         time.Duration // what one call to the store may take; none = a second
 	actionTimeout time.Duration
 	tokens        string
 	sameClock     *atomic.Int64
@@ -151,7 +153,7 @@ func (s *system) open(opt setup) {
 	s.fake = fake.URL
 	var err error
 	s.store, err = ledger.Open(ledger.Options{
-		URL: opt.redisURL, Timeout: time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
+		URL: opt.redisURL, Timeout: cmp.Or(opt.store, time.Second), Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)
