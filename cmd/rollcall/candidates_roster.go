@@ -14,9 +14,6 @@ import (
 	"rollcall/internal/record"
 )
 
-// cutAt is how many characters AD keeps of a computer's NetBIOS name.
-const cutAt = 15
-
 // logonSlack is how much later than Central an account may have seen its device:
 // one that can't reach Central for a while is none that is silent.
 const logonSlack = 24 * time.Hour
@@ -99,7 +96,7 @@ func (r *roster) add(row adexport.Row) error {
 		return err
 	}
 	a.nth = r.rows
-	in := r.all || slices.ContainsFunc(r.ous, func(ou policy.DN) bool { return below(row.DN, ou) })
+	in := r.all || slices.ContainsFunc(r.ous, row.DN.BelowLoosely)
 	if unknown := a.disabled == nil; a.enabled() || unknown && (!in || r.all) {
 		r.claim(a.domain, append([]string{a.logon}, a.names...), claim{a.nth, a.line})
 	}
@@ -125,7 +122,7 @@ func (r *roster) unreadable(f *adexport.Fault) {
 	for i, name := range f.Names {
 		names[i] = shortOf(name)
 	}
-	r.claim(loosely(f.Domain), names, claim{line: f.Line})
+	r.claim(policy.Loose(f.Domain), names, claim{line: f.Line})
 }
 
 // claim notes the names of an account that may be in use.
@@ -166,7 +163,7 @@ func newAccount(row adexport.Row) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &account{line: row.Line, directory: raw, domain: loosely(row.Directory.Domain)}
+	a := &account{line: row.Line, directory: raw, domain: policy.Loose(row.Directory.Domain)}
 	if e := row.Directory.Enabled; e != nil {
 		no := !*e
 		a.disabled = &no
@@ -238,10 +235,10 @@ func (a *account) loggedOnSince(lastSeen time.Time) bool {
 
 // beginning is the first 15 characters of a name that has more.
 func beginning(name string) (begin string, cut bool) {
-	if utf8.RuneCountInString(name) <= cutAt {
+	if utf8.RuneCountInString(name) <= policy.NetBIOSLimit {
 		return "", false
 	}
-	return string([]rune(name)[:cutAt]), true
+	return string([]rune(name)[:policy.NetBIOSLimit]), true
 }
 
 // shortOf is a host name up to its first dot, for comparing; empty for what is none.
@@ -251,29 +248,5 @@ func shortOf(host string) string {
 		return ""
 	}
 	short, _, _ := strings.Cut(host, ".")
-	return loosely(short)
-}
-
-// loosely makes names alike that differ in case. What finds too much here is for
-// the policy to refuse, which compares strictly.
-func loosely(s string) string { return strings.ToLower(strings.ToUpper(s)) }
-
-// below reports whether a name lies below an OU, by components.
-func below(dn, ou policy.DN) bool {
-	if len(ou) == 0 || len(dn) <= len(ou) {
-		return false
-	}
-	return slices.EqualFunc(dn[len(dn)-len(ou):], ou, func(a, b []string) bool {
-		return slices.Equal(sortedParts(a), sortedParts(b))
-	})
-}
-
-// sortedParts are the parts of an RDN, mostly one, for comparing.
-func sortedParts(rdn []string) []string {
-	out := make([]string, len(rdn))
-	for i, part := range rdn {
-		out[i] = loosely(part)
-	}
-	slices.Sort(out)
-	return out
+	return policy.Loose(short)
 }

@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// netbiosLimit is where AD cuts a computer's NetBIOS name.
-const netbiosLimit = 15
+// NetBIOSLimit is where AD cuts a computer's NetBIOS name, in characters.
+const NetBIOSLimit = 15
 
 // folding makes strings alike that differ in case only. There are two: what says
-// that a device may be deleted is compared by fold, what protects one by loose.
+// that a device may be deleted is compared by fold, what protects one by Loose.
 type folding func(string) string
 
 // fold is the strict one: letters are one only where each is the other's case.
@@ -30,8 +30,9 @@ func fold(s string) string {
 	}, s)
 }
 
-// loose also makes letters one that share a case in one direction only.
-func loose(s string) string {
+// Loose makes strings alike that differ in case only, also letters that share a case
+// in one direction only: to protect, and to look for what may be one.
+func Loose(s string) string {
 	if ascii(s) {
 		return strings.ToLower(s)
 	}
@@ -42,6 +43,9 @@ func loose(s string) string {
 func ascii(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
+
+// BelowLoosely reports whether the name lies below an OU, compared like [Loose].
+func (d DN) BelowLoosely(ou DN) bool { return d.below(ou, Loose) }
 
 // below reports whether the name lies below suffix: by component and strictly, so
 // that the OU itself is not in it.
@@ -101,7 +105,7 @@ func (d DN) domain() string {
 
 // among reports whether the name is one of the names, compared loosely.
 func (d DN) among(names []DN) bool {
-	return slices.ContainsFunc(names, func(n DN) bool { return len(n) > 0 && d.equal(n, loose) })
+	return slices.ContainsFunc(names, func(n DN) bool { return len(n) > 0 && d.equal(n, Loose) })
 }
 
 // anyBelow reports whether d lies below one of the suffixes.
@@ -153,14 +157,14 @@ func truncated(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	return len(b) > len(a) && utf8.RuneCountInString(a) == netbiosLimit && strings.HasPrefix(b, a)
+	return len(b) > len(a) && utf8.RuneCountInString(a) == NetBIOSLimit && strings.HasPrefix(b, a)
 }
 
 // matches reports whether an anchored glob matches s, case-blind. A slash is a
 // letter like any other. A glob that can't be read matches everything: those who
 // wrote it meant to protect something.
 func matches(glob, s string) bool {
-	ok, err := path.Match(strings.ReplaceAll(loose(glob), "/", "\x00"), strings.ReplaceAll(loose(s), "/", "\x00"))
+	ok, err := path.Match(strings.ReplaceAll(Loose(glob), "/", "\x00"), strings.ReplaceAll(Loose(s), "/", "\x00"))
 	return err != nil || ok
 }
 
@@ -200,7 +204,7 @@ func ownName(domain string, hosts ...Field[string]) bool {
 		return true
 	}
 	for _, h := range hosts {
-		if short := loose(shortName(h.Value)); h.Known() && (short == loose(domain) || truncated(short, loose(domain))) {
+		if short := Loose(shortName(h.Value)); h.Known() && (short == Loose(domain) || truncated(short, Loose(domain))) {
 			return true
 		}
 	}

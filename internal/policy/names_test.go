@@ -58,7 +58,7 @@ func TestTwoWaysToFold(t *testing.T) {
 		if got := fold(tc.a) == fold(tc.b); got != tc.fold {
 			t.Errorf("fold: %q and %q: %v", tc.a, tc.b, got)
 		}
-		if got := loose(tc.a) == loose(tc.b); got != tc.loose {
+		if got := Loose(tc.a) == Loose(tc.b); got != tc.loose {
 			t.Errorf("loose: %q and %q: %v", tc.a, tc.b, got)
 		}
 	}

@@ -88,24 +88,24 @@ func (x Exclusion) covers(f Facts) bool {
 	dn := f.Event.Directory.DistinguishedName
 	groups := slices.Concat(f.Live.Device.Groups, f.Event.Central.Groups)
 	return anyMatches(x.EndpointIDs, f.Event.Central.ID.Value, f.Live.Device.ID.Value) ||
-		dn.Known() && (anyBelow(dn.Value, x.OUs, loose) || dn.Value.among(x.OUs)) || anyMatches(x.CentralGroups, groups...)
+		dn.Known() && (anyBelow(dn.Value, x.OUs, Loose) || dn.Value.among(x.OUs)) || anyMatches(x.CentralGroups, groups...)
 }
 
 func protectedRole(f Facts, _ Params, _ time.Time) finding {
 	d := f.Event.Directory
 	for _, g := range d.MemberOf.Value {
 		cn := g.common()
-		if n := loose(cn); strings.HasSuffix(n, "domain controllers") || strings.Contains(n, "cluster") {
+		if n := Loose(cn); strings.HasSuffix(n, "domain controllers") || strings.Contains(n, "cluster") {
 			return hits("The computer is in the group " + cn + ".")
 		}
 	}
 	for _, rdn := range d.DistinguishedName.Value {
-		if slices.Contains(folding(loose).rdn(rdn), "ou=domain controllers") {
+		if slices.Contains(folding(Loose).rdn(rdn), "ou=domain controllers") {
 			return hits("The account is below OU=Domain Controllers.")
 		}
 	}
 	for _, os := range []Field[string]{d.OperatingSystem, f.Event.Central.OSName, f.Live.Device.OSName} {
-		if strings.Contains(loose(os.Value), "cluster") {
+		if strings.Contains(Loose(os.Value), "cluster") {
 			return hits("The operating system is " + os.Value + ".")
 		}
 	}

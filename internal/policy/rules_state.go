@@ -79,7 +79,7 @@ func ticketOpen(f Facts, _ Params, _ time.Time) finding {
 func keepHolds(f Facts, now time.Time) bool {
 	k, d := f.Standing.Keep, f.Event.Directory
 	return k != nil && now.Before(k.Until) && k.Enabled == d.Enabled &&
-		k.DN.State == d.DistinguishedName.State && k.DN.Value.equal(d.DistinguishedName.Value, loose)
+		k.DN.State == d.DistinguishedName.State && k.DN.Value.equal(d.DistinguishedName.Value, Loose)
 }
 
 func ticketDecidedKeep(f Facts, _ Params, now time.Time) finding {

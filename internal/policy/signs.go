@@ -27,7 +27,7 @@ func (d Device) Server() bool {
 }
 
 // namesServer reports whether an OS name is a server's.
-func namesServer(name Field[string]) bool { return strings.Contains(loose(name.Value), "server") }
+func namesServer(name Field[string]) bool { return strings.Contains(Loose(name.Value), "server") }
 
 // serverUnsaid reports whether Central's record leaves open if it is a server.
 // The type and the OS name are looked at elsewhere.
@@ -103,7 +103,7 @@ func vip(f Facts, p Params) string {
 		}
 	}
 	for _, u := range []Field[string]{f.Live.Device.ViaLogin, e.Central.ViaLogin, e.Owner.Login, e.Directory.ManagedBy} {
-		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return loose(v) == loose(u.Value) }) {
+		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return Loose(v) == Loose(u.Value) }) {
 			return "user " + u.Value
 		}
 	}
