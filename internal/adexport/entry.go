@@ -34,11 +34,11 @@ func newEntry(line int) entry { return entry{line: line, values: map[string][]st
 
 // wanted reports which attributes are read, by their names in lower case.
 func wanted(when string) func(string) bool {
-	names := []string{
-		"distinguishedname", "name", "cn", "samaccountname", "dnshostname", "enabled", "useraccountcontrol", "operatingsystem",
-		"operatingsystemversion", "managedby", "memberof", "objectguid", "objectclass", "lastlogon", "lastlogontimestamp", "lastlogondate", when,
+	others := []string{
+		"enabled", "useraccountcontrol", "operatingsystem", "operatingsystemversion", "managedby", "memberof", "objectguid", "objectclass",
+		"lastlogon", "lastlogontimestamp", "lastlogondate", when,
 	}
-	return func(name string) bool { return slices.Contains(names, name) }
+	return func(name string) bool { return isName(name) || slices.Contains(others, name) }
 }
 
 // fault is a fault of this row.

@@ -13,9 +13,13 @@ import (
 // or was deleted, as it stands in a distinguished name.
 var mangled = regexp.MustCompile(`(?i)\\0A(CNF|DEL):[0-9a-f-]*`)
 
+// nameAttributes are those that hold a name of the account, beside the distinguished
+// name.
+func nameAttributes() []string { return []string{"name", "cn", "samaccountname", "dnshostname"} }
+
 // isName reports the attributes that may hold a name of the account.
 func isName(attribute string) bool {
-	return slices.Contains([]string{"distinguishedname", "name", "cn", "samaccountname", "dnshostname"}, attribute)
+	return attribute == "distinguishedname" || slices.Contains(nameAttributes(), attribute)
 }
 
 // whose tells of a row that can't be read the names that it gives its account, and
@@ -27,7 +31,7 @@ func (e entry) whose() (names []string, domainName string) {
 		_, name, _ := strings.Cut(dn[0][0], "=")
 		names, own, domainName = []string{name}, true, domain(dn)
 	}
-	for _, attribute := range []string{"name", "cn", "samaccountname", "dnshostname"} {
+	for _, attribute := range nameAttributes() {
 		for _, value := range e.values[attribute] {
 			name, _, _ := strings.Cut(strings.TrimSpace(value), "\n") // what AD adds to a name stands behind a line end
 			if name == "" {
