@@ -25,7 +25,7 @@ const (
 	bulkShare    = 0.7
 	windowMargin = 0.02
 	leastMargin  = 250 * time.Millisecond
-	farthest     = 2 * time.Minute // ahead of which nothing is booked; book.lua takes what lies beyond for a clock's fault
+	farthest     = 2 * time.Minute // ahead of which nothing is booked: what lies beyond is a clock's fault
 )
 
 // Budget implements action.Budget in Redis.
@@ -59,7 +59,8 @@ func (b *Budget) windows() []window {
 // Book implements action.Budget.
 func (b *Budget) Book(ctx context.Context, credential string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
 	arg, err := json.Marshal(args{
-		"windows": b.windows(), "bulk": kind == action.CallBulk, "most": min(max(most, 0), farthest).Milliseconds(), "offset": b.s.offset().Milliseconds(),
+		"windows": b.windows(), "bulk": kind == action.CallBulk, "most": min(max(most, 0), farthest).Milliseconds(), "farthest": farthest.Milliseconds(),
+		"offset": b.s.offset().Milliseconds(),
 	})
 	if err != nil {
 		return 0, false, fmt.Errorf("budget: %w", err)

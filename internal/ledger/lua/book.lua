@@ -10,7 +10,7 @@ local all, bulk, days, pause = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 -- A clock that stepped back, here or with a failover, must not leave bookings of a
 -- far future behind, which all others would have to wait for.
 for _, list in ipairs({all, bulk}) do
-  redis.call('ZREMRANGEBYSCORE', list, string.format('(%.0f', now + 120000), '+inf')
+  redis.call('ZREMRANGEBYSCORE', list, string.format('(%.0f', now + A.farthest), '+inf')
 end
 
 local at = now
