@@ -250,17 +250,7 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 		}
 	}
 	query := url.Values{"ids": {strings.Join(ids, ",")}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}}
-	r, trouble := c.reads.get(ctx, request{what: whatDevice, limit: maxList, header: p.header(), url: p.url(query)})
-	if trouble == nil && r.status == http.StatusNotFound {
-		trouble = r.refusedList(whatDevice)
-	}
-	var in page
-	if trouble == nil {
-		trouble = r.decode(whatDevice, &in)
-	}
-	if trouble == nil && in.Items == nil {
-		trouble = unusable(whatDevice, "it has no list of devices")
-	}
+	in, clock, trouble := c.devices(ctx, p, whatDevice, query, false)
 	if trouble != nil {
 		return nil, trouble
 	}
@@ -277,7 +267,7 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 			delete(found, id)
 			continue
 		}
-		found[id] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clockOf(r.header), Device: d}
+		found[id] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clock, Device: d}
 	}
 	return found, nil
 }

@@ -155,23 +155,35 @@ func (p page) next() string {
 	return *p.Pages.NextKey
 }
 
-// page reads one page.
+// page reads one page of a list that may have more.
 func (c *Client) page(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
-	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), bulk: bulk})
+	in, _, trouble := c.devices(ctx, p, what, query, bulk)
+	if trouble == nil && in.Pages == nil {
+		trouble = unusable(what, "it does not say whether it is whole")
+	}
 	if trouble != nil {
 		return page{}, trouble
 	}
-	if r.status == http.StatusNotFound {
-		return page{}, r.refusedList(what)
+	return in, nil
+}
+
+// devices asks for devices once, and says what Central's clock was then.
+func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, policy.Field[time.Time], *action.Trouble) {
+	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), bulk: bulk})
+	if trouble == nil && r.status == http.StatusNotFound {
+		trouble = r.refusedList(what)
 	}
 	var in page
-	if trouble := r.decode(what, &in); trouble != nil {
-		return page{}, trouble
+	if trouble == nil {
+		trouble = r.decode(what, &in)
 	}
-	if in.Items == nil || in.Pages == nil {
-		return page{}, unusable(what, "it has no list of devices, or does not say whether it is whole")
+	if trouble == nil && in.Items == nil {
+		trouble = unusable(what, "it has no list of devices")
 	}
-	return in, nil
+	if trouble != nil {
+		return page{}, policy.Field[time.Time]{}, trouble
+	}
+	return in, clockOf(r.header), nil
 }
 
 // refusedList is a 404 to a list: there is always a list, so this is no answer.
