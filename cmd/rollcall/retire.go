@@ -298,9 +298,9 @@ func (r *retireRun) take(rows []retireRow) {
 }
 
 // stands reports whether a line of an earlier run still holds. What was done does,
-// and what was refused while row and policy are the same. A verdict does where the run was cut short and all that it rests on is the same
-// and young; one that time or a repetition may change is asked for again, and so is
-// one that leads to a delete.
+// and what was refused while row and policy are the same. A verdict does where the
+// run was cut short and all that it rests on is the same and young; one that time or
+// a repetition may change is asked for again, and so is one that leads to a delete.
 func (r *retireRun) stands(e retireEntry, row retireRow) bool {
 	if e.settled() {
 		return e.holds(row.digest, r.rules.Version)

@@ -1,7 +1,8 @@
 // Package action decides in what order an action's steps happen, what is
 // written down before and after each, and in which direction a failure falls:
-// always away from a DELETE. It declares the ports it needs and knows no URL,
-// no Redis key, no HTTP status and no rule.
+// always away from a DELETE. It declares the ports, its own and those by which one
+// adapter uses another that it may not import, and knows no URL, no Redis key, no
+// HTTP status and no rule.
 package action
 
 import (

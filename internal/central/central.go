@@ -1,7 +1,8 @@
 // Package central decides how Sophos Central is asked: which host may see a
-// token, what counts as an answer, what may be tried again and when a DELETE may
-// leave. It refuses to know what an answer means for a device: whatever is not
-// plainly found or plainly not found is handed on as a failure.
+// token, what counts as an answer, what may be tried again, which reads are made
+// together or answered from the roll, and when a DELETE may leave. It refuses to
+// know what an answer means for a device: whatever is not plainly found or plainly
+// not found is handed on as a failure.
 package central
 
 import (
@@ -64,7 +65,7 @@ type Client struct {
 	http    *http.Client
 	budget  action.Budget
 	roll    action.Roll
-	aside   sync.WaitGroup  // readings of inventories
+	aside   sync.WaitGroup  // readings of inventories, and reads for many
 	ending  context.Context // ends them
 	end     context.CancelFunc
 	merging merger
@@ -111,7 +112,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends readings of inventories and frees idle connections. Other calls under
+// Close ends readings of inventories and reads for many, and frees idle connections. Other calls under
 // way end by themselves.
 func (c *Client) Close() {
 	c.end()

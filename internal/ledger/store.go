@@ -1,8 +1,9 @@
 // Package ledger keeps in Redis what rollcall remembers: the state of each
-// device, tickets, intents, limits, failures and the audit trail. It decides
-// what may happen at the same time and what may not; one script is one arrow of
-// the table of states. It refuses to know why a device should be deleted, and
-// whether.
+// device, tickets, intents, limits, failures and the audit trail; and what
+// replicas share of Central: the budget of calls, the roll, reads that are made
+// together. It decides what may happen at the same time and what may not; a
+// script takes one arrow of the table of states, whole or not at all. It refuses
+// to know why a device should be deleted, and whether.
 package ledger
 
 import (
