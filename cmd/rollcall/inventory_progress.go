@@ -30,8 +30,12 @@ type progress struct {
 }
 
 func newProgress(p *process) *progress {
-	return &progress{w: p.stderr, bar: terminal(p.stderr) && p.environ["TERM"] != "dumb"}
+	return &progress{w: p.stderr, bar: p.drawsBar()}
 }
+
+// drawsBar reports whether progress is shown as a bar, which is drawn anew in its
+// line: on a terminal that can.
+func (p *process) drawsBar() bool { return terminal(p.stderr) && p.environ["TERM"] != "dumb" }
 
 // terminal reports whether a writer is a terminal.
 func terminal(w io.Writer) bool {

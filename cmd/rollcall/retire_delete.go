@@ -64,7 +64,7 @@ func turnAfter(res action.Result) retireTurn {
 // deleteAll deletes one device after another. A tenant in which nothing can be
 // deleted any more is asked nothing more; the others go on.
 func (r *retireRun) deleteAll(ctx context.Context) error {
-	bar := newRetireProgress(r.p.stderr, "dealt with", len(r.doomed))
+	bar := newRetireProgress(r.p, "dealt with", len(r.doomed))
 	defer bar.end()
 	stopped, strikes := map[string]bool{}, map[string]int{}
 	for _, it := range r.doomed {

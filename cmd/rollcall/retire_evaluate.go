@@ -38,7 +38,7 @@ func (w *retireWaits) allows(begun time.Time, more time.Duration) bool {
 func (r *retireRun) evaluateAll(ctx context.Context) error {
 	waits := &retireWaits{most: r.cmd.Wait}
 	waits.last.Store(time.Now().UnixNano())
-	bar := newRetireProgress(r.p.stderr, "evaluated", len(r.items))
+	bar := newRetireProgress(r.p, "evaluated", len(r.items))
 	defer bar.end()
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(r.cmd.Parallel)

@@ -23,8 +23,8 @@ type retireProgress struct {
 	told  int // tenths
 }
 
-func newRetireProgress(w io.Writer, what string, of int) *retireProgress {
-	return &retireProgress{w: w, what: what, of: of, bar: terminal(w)}
+func newRetireProgress(p *process, what string, of int) *retireProgress {
+	return &retireProgress{w: p.stderr, what: what, of: of, bar: p.drawsBar()}
 }
 
 // step says that one more is done.
