@@ -46,7 +46,7 @@ type Options struct {
 	// Shared are the reads of single devices that are made together with other
 	// processes; nil = each makes its own. MergeWindow is how long a read waits for
 	// others where many ask, and MergeSize how many devices one call may name; zero =
-	// [MergeWindow] and [MergeSize].
+	// 150 ms and 100.
 	Shared      action.SharedReads
 	MergeWindow time.Duration
 	MergeSize   int
@@ -94,7 +94,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("timeout must be positive")
 	}
 	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, shared: o.Shared}
-	c.merging = merger{busy: cmp.Or(o.MergeWindow, MergeWindow), size: cmp.Or(o.MergeSize, MergeSize)}
+	c.merging = merger{busy: cmp.Or(o.MergeWindow, mergeWindow), size: cmp.Or(o.MergeSize, mergeSize)}
 	c.sharing.id = uuid.NewString()
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {

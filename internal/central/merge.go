@@ -16,15 +16,15 @@ import (
 // The bounds of merging. Reads of single devices that arrive while another read of
 // their tenant is under way are made as one when that is back; a read that finds
 // none under way leaves after mergeAlone, so nobody waits for nothing. Where many
-// ask, those who got their answers are given MergeWindow to come with their next.
+// ask, those who got their answers are given mergeWindow to come with their next.
 const (
 	mergeAlone  = 2 * time.Millisecond
 	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
 	mergeLanes  = 4               // reads of one tenant under way at once, at most
-	MergeWindow = 150 * time.Millisecond
-	// MergeSize is how many ids are named in one call, whose URL has to stay short;
+	mergeWindow = 150 * time.Millisecond
+	// mergeSize is how many ids are named in one call, whose URL has to stay short;
 	// halved whenever Central refuses.
-	MergeSize = 100
+	mergeSize = 100
 )
 
 // merger holds, by tenant, who waits for a read.
