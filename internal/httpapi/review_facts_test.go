@@ -111,8 +111,8 @@ func TestReviewNoFaultInCentralsRecordMakesADelete(t *testing.T) {
 			continue
 		}
 		for _, path := range reviewPaths("", d.Record) {
-			for i := -1; i < len(garbage); i++ {
-				r := reviewClone(t, d.Record)
+			r := reviewClone(t, d.Record)
+			for i := len(garbage) - 1; i >= -1; i-- {
 				if i < 0 {
 					reviewPut(r, path, nil, true)
 				} else {
