@@ -17,30 +17,40 @@ import (
 // reviewFacts makes facts of a sample device's documents, without Central.
 func reviewFacts(t *testing.T, now time.Time, event, live map[string]any, also []map[string]any) policy.Facts {
 	t.Helper()
-	raw := func(v any) []byte {
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	e, err := record.ParseEvent(raw(event))
+	b, err := json.Marshal(event)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := record.ParseDevice(raw(live))
+	e, err := record.ParseEvent(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := policy.Facts{Event: e, Live: policy.Live{Status: policy.LiveFound, At: now, Device: d, NewestSeenAt: policy.Is(now), SameNamed: []policy.Device{d}}}
+	f := policy.Facts{Event: e, Live: policy.Live{Status: policy.LiveFound, At: now, NewestSeenAt: policy.Is(now), SameNamed: make([]policy.Device, 1)}}
 	for _, r := range also {
-		a, err := record.ParseDevice(raw(r))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Live.SameNamed = append(f.Live.SameNamed, a)
+		f.Live.SameNamed = append(f.Live.SameNamed, reviewDevice(t, r))
 	}
+	return reviewWith(t, f, live)
+}
+
+// reviewWith is the facts with another record of the device.
+func reviewWith(t *testing.T, f policy.Facts, live map[string]any) policy.Facts {
+	t.Helper()
+	f.Live.Device = reviewDevice(t, live)
+	f.Live.SameNamed = append([]policy.Device{f.Live.Device}, f.Live.SameNamed[1:]...)
 	return f
+}
+
+func reviewDevice(t *testing.T, doc map[string]any) policy.Device {
+	t.Helper()
+	b, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := record.ParseDevice(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // reviewClone copies a document deeply.
@@ -106,7 +116,8 @@ func TestReviewNoFaultInCentralsRecordMakesADelete(t *testing.T) {
 		if d.Record == nil {
 			continue
 		}
-		base := policy.Evaluate(reviewFacts(t, now, d.Event, d.Record, d.Also), p, now)
+		facts := reviewFacts(t, now, d.Event, d.Record, d.Also)
+		base := policy.Evaluate(facts, p, now)
 		if base.Verdict == policy.Delete {
 			continue
 		}
@@ -126,7 +137,7 @@ func TestReviewNoFaultInCentralsRecordMakesADelete(t *testing.T) {
 				if reviewHonest(path, what) {
 					continue
 				}
-				if policy.Evaluate(reviewFacts(t, now, d.Event, r, d.Also), p, now).Verdict == policy.Delete {
+				if policy.Evaluate(reviewWith(t, facts, r), p, now).Verdict == policy.Delete {
 					found[fmt.Sprintf("%s (%s): %s = %s", d.Case, base.Code(), path, what)] = true
 				}
 			}
