@@ -30,6 +30,11 @@ func (n Nodes) several() bool { return n.Cluster || n.SentinelMaster != "" }
 // no successor, so the map alone tells of it.
 const stateReload = 2 * time.Second
 
+// connections is how many a process opens at most where the URL names none
+// (pool_size): as many as a batch has items under way, and some for all else. Whoever
+// waited for one would be told that the store is away.
+const connections = 128
+
 // connect makes the client. It reads from masters alone: a replica may be behind,
 // and what it has not heard of yet would let a second DELETE out.
 func (s *Store) connect(o Options) error {
@@ -44,6 +49,9 @@ func (s *Store) connect(o Options) error {
 	opt.ContextTimeoutEnabled = true // or a deadline would not interrupt a stalled read
 	opt.MaxRetries = -1              // or a write could be sent twice unseen
 	opt.DialerRetries = 1
+	if opt.PoolSize == 0 {
+		opt.PoolSize = connections
+	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = timeout, timeout, timeout, timeout
 	switch {
 	case o.several() && opt.Network == "unix":
