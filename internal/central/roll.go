@@ -21,6 +21,7 @@ import (
 const (
 	rollRenew   = 5 * time.Minute  // older than that it is refreshed, aside, while it is asked for
 	rollOverlap = 10 * time.Minute // a refresh looks so much further back than the last one
+	rollClocks  = 15 * time.Minute // how old a roll that is young may be by the clock of one who did not read it
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
 	rollMost    = time.Hour        // a reading that takes longer is given up
@@ -119,10 +120,12 @@ func (c *Client) onRoll(ctx context.Context, p place, hostname string) (action.R
 	if err != nil {
 		return action.RollState{}, nil, false // Central is asked itself
 	}
-	if st.Asked >= rollWorth && (!st.Young() || st.Now.Sub(st.At) > rollRenew) {
+	// The ledger's clock may have stepped back; this process's must say the same.
+	young := st.Young() && c.now().Sub(st.Heard) <= rollClocks
+	if st.Asked >= rollWorth && (!young || st.Now.Sub(st.At) > rollRenew) {
 		c.renewRoll(ctx, p, st)
 	}
-	return st, devices, st.Young()
+	return st, devices, young
 }
 
 // rollAwaited is the trouble of one who had better come again when the roll is
@@ -174,16 +177,17 @@ type reading struct {
 }
 
 // begin decides what is read: what was heard from since the roll's last refresh, or
-// all where there is none or that is long ago. The roll's times are by the ledger's
-// clock, and Central is told one by this process's, which is held against Central's.
+// all where there is none or that is long ago. Since when is told by the clocks of
+// those who read, which Central's agrees with: the ledger's may have stepped back
+// between, and what was heard from meanwhile would be on no increment.
 func (r *reading) begin(now time.Time) {
-	was := r.state
-	if was.At.IsZero() || now.Sub(was.Whole) > rollWhole || now.Sub(was.At) > rollWhole {
+	was, heard := r.state, r.c.now()
+	if was.At.IsZero() || was.Heard.IsZero() || now.Before(was.Whole) || now.Sub(was.Whole) > rollWhole || heard.Sub(was.Heard) > rollWhole {
 		r.state = action.RollState{Whole: now}
 	} else {
-		r.since = r.c.now().Add(-max(now.Sub(was.At), 0) - rollOverlap)
+		r.since = was.Heard.Add(-rollOverlap)
 	}
-	r.state.At = now
+	r.state.At, r.state.Heard = now, heard
 }
 
 // read reads page by page.

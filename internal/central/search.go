@@ -37,6 +37,7 @@ type page struct {
 		NextKey *string      `json:"nextKey"`
 		Items   *json.Number `json:"items"`
 	} `json:"pages"`
+	clock policy.Field[time.Time] // Central's
 }
 
 // sameNamed returns all records of the tenant with the device's short name, the
@@ -112,7 +113,8 @@ func (c *Client) pages(ctx context.Context, p place, what string, query url.Valu
 	return c.walk(ctx, p, what, query, most, false, take)
 }
 
-// bulkPages is pages for a read of a whole fleet, which leaves room for others.
+// bulkPages is pages for a read of a whole fleet, which leaves room for others, and
+// which they will rest on: a process whose clock is not Central's does not make it.
 func (c *Client) bulkPages(ctx context.Context, p place, what string, query url.Values, most int, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
 	return c.walk(ctx, p, what, query, most, true, take)
 }
@@ -120,6 +122,9 @@ func (c *Client) bulkPages(ctx context.Context, p place, what string, query url.
 // walk is pages, of either kind.
 func (c *Client) walk(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
 	return c.walkPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
+		if at := in.clock; bulk && at.Known() && at.Value.Sub(c.now()).Abs() > tooFarAhead {
+			return false, unusable(what, "its clock and this service's differ by more than five minutes")
+		}
 		devices, trouble := parseAll(*in.Items)
 		if trouble != nil {
 			return false, trouble
@@ -174,6 +179,7 @@ func (c *Client) page(ctx context.Context, p place, what string, query url.Value
 	if in.Items == nil || in.Pages == nil {
 		return page{}, unusable(what, "it has no list of devices, or does not say whether it is whole")
 	}
+	in.clock = clockOf(r.header)
 	return in, nil
 }
 

@@ -177,7 +177,9 @@ func crowd(t *testing.T, r *rig, n int, before func(i int) context.Context) []lo
 }
 
 func rolling(r *rig) func(*Options) {
-	return func(o *Options) { o.Roll = &book{state: action.RollState{At: r.clock(), Newest: r.clock(), Asked: 1}} }
+	return func(o *Options) {
+		o.Roll = &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: 1}}
+	}
 }
 
 func TestReadsThatArriveTogetherAreOne(t *testing.T) {
@@ -256,7 +258,7 @@ func TestARollAnswersOnlyWhileItIsYoung(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.Client = r.another(t, func(o *Options) {
-				o.Roll = &book{state: action.RollState{Now: r.clock(), At: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
+				o.Roll = &book{state: action.RollState{Now: r.clock(), At: r.clock().Add(-c.age), Heard: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
 			})
 			if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound {
 				t.Fatalf("%+v", trouble)

@@ -188,7 +188,11 @@ func stateOf(st action.RollState) args {
 	if !st.Newest.IsZero() {
 		newest = st.Newest.UnixMilli()
 	}
-	return args{"at": st.At.UnixMilli(), "count": st.Count, "newest": newest}
+	heard := int64(0)
+	if !st.Heard.IsZero() {
+		heard = st.Heard.UnixMilli()
+	}
+	return args{"at": st.At.UnixMilli(), "heard": heard, "count": st.Count, "newest": newest}
 }
 
 // Expect implements action.Roll.
@@ -228,13 +232,13 @@ func (s *Store) finds(cmd *redis.Cmd, asked []action.Trait) (action.RollFinds, e
 		return action.RollFinds{}, away(fmt.Errorf("roll: %w", err))
 	}
 	var in struct {
-		Now, At, Whole, Count, Newest, Expected, Failed, Crowded string
-		Asked                                                    int
+		Now, At, Whole, Heard, Count, Newest, Expected, Failed, Crowded string
+		Asked                                                           int
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
 		return action.RollFinds{}, fmt.Errorf("roll: %w", err)
 	}
-	st := action.RollState{Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
+	st := action.RollState{Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Heard: at(in.Heard), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
 	st.Count, _ = strconv.Atoi(in.Count)
 	if expected := at(in.Expected); !expected.IsZero() {
 		st.Ready = max(expected.Sub(st.Now), 0)

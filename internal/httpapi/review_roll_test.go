@@ -1,0 +1,72 @@
+package httpapi_test
+
+import (
+	"maps"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// alive puts a twin of a candidate into Central that checked in so long ago and is
+// off again.
+func (s *system) alive(hostname string, ago time.Duration) {
+	s.t.Helper()
+	r, _ := s.sim.Get(tenant, s.sample["online"].ID)
+	r = maps.Clone(r)
+	at := s.now().Add(-ago).UTC().Format("2006-01-02T15:04:05.000Z")
+	r["id"], r["hostname"], r["online"], r["lastSeenAt"], r["registeredAt"] = twinID, hostname, false, at, at
+	s.sim.Put(tenant, r)
+}
+
+// refreshed has s read the roll, which is too old or not there, until it is young.
+func (s *system) refreshed(events []map[string]any) {
+	s.t.Helper()
+	s.until("the roll is refreshed", func() bool {
+		for _, e := range events {
+			s.act("evaluate", map[string]any{"event": e})
+		}
+		return s.rollState().Young()
+	})
+}
+
+// A replica whose clock is ahead by half an hour asks Central who will be heard from.
+// What comes of that is no refresh of the roll that the others use.
+func TestReviewAReplicaWhoseClockIsAheadDoesNotRefreshTheRollOfTheOthers(t *testing.T) {
+	url, clock, ahead := benchRedis(t), &atomic.Int64{}, &atomic.Int64{}
+	s := quick(t, setup{redisURL: url, sameClock: clock, roll: true})
+	events := s.fleet(50, 20)
+	s.refreshed(events)
+	s.pass(11 * time.Minute)
+	s.alive("WS-NEW-00003", time.Minute)
+	ahead.Store(int64(30*time.Minute + 11*time.Minute))
+	b := quick(t, setup{redisURL: url, sameClock: ahead, apart: -30 * time.Minute, roll: true, sim: s.sim, tokens: s.tokens})
+	for range 3 {
+		for _, e := range events {
+			b.act("evaluate", map[string]any{"event": e})
+		}
+	}
+	_ = b.runner.Wait(t.Context())
+	s.until("the other has read the roll", func() bool { st := s.rollState(); return st.Young() || !st.Failed.IsZero() })
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+}
+
+// The store's clock stepped back while nobody asked for the roll. How old it is can't
+// be told by that clock, so a refresh must not begin where that clock says.
+func TestReviewARollOfBeforeAStepBackOfTheStoresClockIsReadWithoutAGap(t *testing.T) {
+	for name, back := range map[string]time.Duration{
+		"to where the roll looks young": 35 * time.Minute, "by a part of its age": 25 * time.Minute, "by more than its age": time.Hour,
+		"to before the roll was read first": 100 * time.Hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := quick(t, setup{roll: true})
+			events := s.fleet(50, 20)
+			s.refreshed(events)
+			s.pass(10 * time.Minute)
+			s.alive("WS-NEW-00003", 0)
+			s.pass(30 * time.Minute)
+			s.apart.Store(int64(-back))
+			s.refreshed(events)
+			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+		})
+	}
+}
