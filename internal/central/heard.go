@@ -79,6 +79,7 @@ type hearing struct {
 	seen     map[string]bool
 	count    int  // devices that came, each once
 	promised int  // the fewest that any page announced
+	told     bool // a page announced some number
 	taken    int  // pages
 	enough   bool // the reader wants no more
 }
@@ -92,6 +93,7 @@ func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) 
 			return false, t
 		}
 	}
+	h.told = h.told || total >= 0
 	if total > 0 && (h.promised == 0 || total < h.promised) {
 		h.promised = total
 	}
@@ -111,7 +113,7 @@ func (h *hearing) whole() *action.Trouble {
 	switch {
 	case h.count < h.promised:
 		return unusable(whatHeard, "fewer devices came than were announced")
-	case h.count > 0 && h.promised == 0:
+	case !h.told, h.count > 0 && h.promised == 0: // none came, and none said so: that is no answer
 		return unusable(whatHeard, "it does not say how many devices there are")
 	}
 	return nil

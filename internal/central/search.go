@@ -106,6 +106,15 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 	return all, nil
 }
 
+// announced is how many devices a page says there are; less than none where it does
+// not say.
+func announced(n *json.Number) int {
+	if total := whole(n); total > 0 || n != nil && n.String() == "0" {
+		return total
+	}
+	return -1
+}
+
 // pages walks through pages until there are no more, or take has enough. A page
 // key that comes again, a page without items and too many pages are failures,
 // never an end.
@@ -129,7 +138,7 @@ func (c *Client) walk(ctx context.Context, p place, what string, query url.Value
 		if trouble != nil {
 			return false, trouble
 		}
-		return take(devices, whole(in.Pages.Items))
+		return take(devices, announced(in.Pages.Items))
 	})
 }
 

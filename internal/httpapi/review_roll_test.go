@@ -2,9 +2,12 @@ package httpapi_test
 
 import (
 	"maps"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rollcall/internal/centralsim"
 )
 
 // alive puts a twin of a candidate into Central that checked in so long ago and is
@@ -69,4 +72,27 @@ func TestReviewARollOfBeforeAStepBackOfTheStoresClockIsReadWithoutAGap(t *testin
 			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
 		})
 	}
+}
+
+// An increment that holds no device and does not say that there are none says
+// nothing: the roll is not refreshed by it.
+func TestReviewAnAnswerThatSaysNothingRefreshesNoRoll(t *testing.T) {
+	s := quick(t, setup{roll: true})
+	events := s.fleet(50, 20)
+	s.refreshed(events)
+	s.pass(11 * time.Minute)
+	s.alive("WS-NEW-00003", time.Minute)
+	s.sim.Fault(centralsim.Fault{
+		Method: http.MethodGet, Status: http.StatusOK, Times: centralsim.Always, Body: `{"items":[],"pages":{"size":500}}`,
+		When: func(r *http.Request) bool {
+			return r.URL.Query().Get("lastSeenAfter") != "" && r.URL.Query().Get("sort") == "id"
+		},
+	})
+	for range 3 {
+		for _, e := range events {
+			s.act("evaluate", map[string]any{"event": e})
+		}
+	}
+	s.until("the roll is read", func() bool { st := s.rollState(); return st.Young() || !st.Failed.IsZero() })
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
 }
