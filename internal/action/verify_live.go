@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"time"
 
 	"rollcall/internal/policy"
 )
@@ -57,9 +58,19 @@ func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Sta
 		return res, nil
 	}
 	c := r.newClaims(res.Dev, res.Mode, res.EvaluatedAt, p.EvidenceTTL, at)
-	c.Live = live
+	if c.Live = live; !live.BesideAt.IsZero() { // what comes from a roll answers no longer than that one
+		c.Till = earlier(c.Till, live.BesideAt.Add(rollFresh))
+	}
 	res.Token, err = r.seal(ctx, kindEvidence, c)
 	return res, err
+}
+
+// earlier is the first of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // missingIDs names the id that could not be read.

@@ -68,12 +68,13 @@ func (c *Client) glance(ctx context.Context, p place, dev action.Ref, newestWith
 	if live.Status != policy.LiveFound {
 		return live, true, trouble
 	}
-	same, newest, ok := c.siblings(ctx, p, live.Device)
+	same, st, ok := c.siblings(ctx, p, live.Device)
 	if !ok {
 		return live, false, nil
 	}
 	live.SameNamed = c.confirm(ctx, p, live.Device, same, busy)
-	if !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
+	live.BesideAt = c.now().Add(st.At.Sub(st.Now))
+	if newest := st.Newest; !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
 		live.NewestSeenAt = policy.Is(newest)
 	}
 	return live, true, nil

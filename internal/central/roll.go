@@ -44,21 +44,21 @@ const (
 // whatRoll is what people read about reading the inventory.
 const whatRoll = "reading the tenant's inventory"
 
-// siblings are the same-named devices of one, and the newest sign of life of its
-// tenant, from the roll. ok is false where Central is to be asked itself; a trouble
-// says that the roll is being read, and when it will be there.
-func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, newest time.Time, ok bool) {
+// siblings are the same-named devices of one from the roll, and the roll's state, which
+// tells how old that is, and the newest sign of life of the tenant. ok is false where
+// Central is to be asked itself.
+func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, st action.RollState, ok bool) {
 	name := policy.BareName(dev.Hostname.Value)
 	if !dev.Hostname.Known() || name == "" {
-		return nil, time.Time{}, false
+		return nil, action.RollState{}, false
 	}
 	st, devices, young := c.onRoll(ctx, p, dev.Hostname.Value)
 	if !young {
-		return nil, time.Time{}, false
+		return nil, action.RollState{}, false
 	}
 	devices = slices.DeleteFunc(devices, func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
 	same, _ = named(append([]policy.Device{dev}, devices...), dev, name) // itself as it was read now, not as the roll has it
-	return same, st.Newest, true
+	return same, st, true
 }
 
 // confirm asks for the device's twins by their ids, where they are few: one that

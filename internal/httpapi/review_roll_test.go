@@ -96,3 +96,16 @@ func TestReviewAnAnswerThatSaysNothingRefreshesNoRoll(t *testing.T) {
 	s.until("the roll is read", func() bool { st := s.rollState(); return st.Young() || !st.Failed.IsZero() })
 	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
 }
+
+// Evidence from the roll is no younger than the roll: with it evaluate may not rest
+// on a roll that it could not ask itself.
+func TestReviewEvidenceIsNoYoungerThanTheRollThatItComesFrom(t *testing.T) {
+	s := quick(t, setup{roll: true})
+	events := s.fleet(50, 20)
+	s.refreshed(events)
+	s.pass(4 * time.Minute)
+	s.alive("WS-NEW-00003", 0)
+	a := s.want(s.act("verify-live", map[string]any{"event": events[3]}), "inactive", "")
+	s.pass(9 * time.Minute)
+	s.want(s.act("evaluate", map[string]any{"event": events[3], "evidence": a.is("token")}), "manual", "DUPLICATE_ACTIVE")
+}
