@@ -24,6 +24,7 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 		return Result{}, err
 	}
 	live, trouble := r.lookBy(ctx, in.LookBy, dev, p)
+	p = r.rules().Params // the look took time: what was learnt meanwhile counts
 	v := policy.Verify(policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}, p, now)
 	res := r.result(call, "verify-live", dev, mode, p, now)
 	res.Hostname, res.Reasons, res.RetryAfter = name(live, in.Event, st), v.Reasons, live.RetryAfter
