@@ -46,10 +46,12 @@ func (s *Store) loadRoll() error {
 	return nil
 }
 
-// roll runs one of the roll's scripts.
+// roll runs one of the roll's scripts. Who reads names the tenant as Central writes
+// it, others as an event did.
 func (s *Store) roll(ctx context.Context, script, tenantID string, more args) *redis.Cmd {
 	all := args{"offset": s.offset().Milliseconds(), "stays": rollStays.Milliseconds(), "readingStays": readingStays.Milliseconds()}
 	maps.Copy(all, more)
+	tenantID = strings.ToLower(tenantID)
 	arg, err := json.Marshal(all)
 	if err != nil {
 		cmd := redis.NewCmd(ctx)
