@@ -23,6 +23,10 @@ type pace struct {
 	rest       time.Duration
 }
 
+// goneMeanwhile is how many devices may go from a tenant while it is read, beside a
+// hundredth of it.
+const goneMeanwhile = 10
+
 // calm takes fifty thousand devices in three minutes, half a million at most.
 func calm() pace { return pace{most: 1000, free: 10, rest: 2 * time.Second} }
 
@@ -79,6 +83,8 @@ type hearing struct {
 	seen     map[string]bool
 	count    int  // devices that came, each once
 	promised int  // the fewest that any page announced
+	most     int  // the most that any page announced
+	fell     bool // a page announced fewer than can have gone since
 	told     bool // a page announced some number
 	taken    int  // pages
 	enough   bool // the reader wants no more
@@ -86,14 +92,16 @@ type hearing struct {
 
 // take hands a page on. Devices come and go while the pages are read: what the
 // whole is held against is the smallest number that was announced, or each
-// device that checks in behind the read would make it look cut.
+// device that checks in behind the read would make it look cut. One that is smaller
+// by far is no number of this read.
 func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) (bool, *action.Trouble) {
 	if h.taken++; h.taken > h.pace.free {
 		if t := pause(ctx, h.pace.rest, whatHeard); t != nil {
 			return false, t
 		}
 	}
-	h.told = h.told || total >= 0
+	h.told, h.most = h.told || total >= 0, max(h.most, total)
+	h.fell = h.fell || total >= 0 && total < h.most-h.most/100-goneMeanwhile
 	if total > 0 && (h.promised == 0 || total < h.promised) {
 		h.promised = total
 	}
@@ -113,6 +121,8 @@ func (h *hearing) whole() *action.Trouble {
 	switch {
 	case h.count < h.promised:
 		return unusable(whatHeard, "fewer devices came than were announced")
+	case h.fell:
+		return unusable(whatHeard, "it announces far fewer devices than before")
 	case !h.told, h.count > 0 && h.promised == 0: // none came, and none said so: that is no answer
 		return unusable(whatHeard, "it does not say how many devices there are")
 	}

@@ -117,6 +117,7 @@ func TestHeardThatCannotBeTrusted(t *testing.T) {
 		{"one twice instead of two", []string{`{"items":[` + one(1) + `,` + one(1) + `],"pages":{"items":2}}`}, 1},
 		{"nobody says how many there are", []string{`{"items":[` + one(1) + `],"pages":{}}`}, 1},
 		{"nobody comes, and nobody says so", []string{`{"items":[],"pages":{}}`}, 0},
+		{"the second page announces next to none", []string{`{"items":[` + one(1) + `],"pages":{"items":100,"nextKey":"a"}}`, `{"items":[` + one(2) + `],"pages":{"items":2}}`}, 2},
 		{"a circle", []string{`{"items":[` + one(1) + `],"pages":{"items":1,"nextKey":"a"}}`}, 1},
 		{"the second page is HTML", []string{`{"items":[` + one(1) + `],"pages":{"items":2,"nextKey":"a"}}`, `<html>`}, 1},
 	} {

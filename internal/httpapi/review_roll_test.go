@@ -109,3 +109,31 @@ func TestReviewEvidenceIsNoYoungerThanTheRollThatItComesFrom(t *testing.T) {
 	s.pass(9 * time.Minute)
 	s.want(s.act("evaluate", map[string]any{"event": events[3], "evidence": a.is("token")}), "manual", "DUPLICATE_ACTIVE")
 }
+
+// A reading whose later page announces but a fraction of what the first did has lost
+// something, and is no roll.
+func TestReviewAReadingThatAnnouncesEverFewerDevicesIsNoRoll(t *testing.T) {
+	for name, body := range map[string]string{
+		"one":  `{"items":[],"pages":{"items":1}}`,
+		"none": `{"items":[],"pages":{"items":0}}`,
+		"half": `{"items":[],"pages":{"items":500}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := quick(t, setup{roll: true})
+			events := s.fleet(800, 20)
+			s.alive("WS-NEW-00003", time.Minute) // behind all others, by its id
+			s.sim.Fault(centralsim.Fault{
+				Method: http.MethodGet, Status: http.StatusOK, Times: centralsim.Always, Body: body,
+				When: func(r *http.Request) bool { return r.URL.Query().Has("pageFromKey") },
+			})
+			s.until("the roll is read", func() bool {
+				for _, e := range events {
+					s.act("evaluate", map[string]any{"event": e})
+				}
+				st := s.rollState()
+				return st.Young() || !st.Failed.IsZero()
+			})
+			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+		})
+	}
+}
