@@ -46,7 +46,8 @@ const whatRoll = "reading the tenant's inventory"
 
 // siblings are the same-named devices of one from the roll, and the roll's state, which
 // tells how old that is, and the newest sign of life of the tenant. ok is false where
-// Central is to be asked itself.
+// Central is to be asked itself; also where the device is not on the roll: there may be
+// others of its name that are not on it, too.
 func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, st action.RollState, ok bool) {
 	name := policy.BareName(dev.Hostname.Value)
 	if !dev.Hostname.Known() || name == "" {
@@ -56,8 +57,11 @@ func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same
 	if !young {
 		return nil, action.RollState{}, false
 	}
-	devices = slices.DeleteFunc(devices, func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
-	same, _ = named(append([]policy.Device{dev}, devices...), dev, name) // itself as it was read now, not as the roll has it
+	others := slices.DeleteFunc(slices.Clone(devices), func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
+	if len(others) == len(devices) {
+		return nil, action.RollState{}, false
+	}
+	same, _ = named(append([]policy.Device{dev}, others...), dev, name) // itself as it was read now, not as the roll has it
 	return same, st, true
 }
 

@@ -147,14 +147,23 @@ func (b *book) Forget(ctx context.Context, dev action.Ref) error {
 	return nil
 }
 
-func (b *book) Named(context.Context, string, string) (action.RollState, []policy.Device, error) {
+func (b *book) Named(_ context.Context, _, hostname string) (action.RollState, []policy.Device, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.state
 	if st.Now.IsZero() {
 		st.Now = st.At
 	}
-	return st, slices.Clone(b.named), nil
+	return st, append(itself(hostname), b.named...), nil
+}
+
+// itself is the device of the tests that has a name, as a roll has it.
+func itself(hostname string) []policy.Device {
+	n := 0
+	if _, err := fmt.Sscanf(hostname, "PC-%04d", &n); err == nil {
+		return []policy.Device{{ID: policy.Is(fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", n)), Hostname: policy.Is(hostname)}}
+	}
+	return []policy.Device{{ID: policy.Is(deviceID), Hostname: policy.Is(hostname)}}
 }
 
 // crowd puts n devices into Central and looks at all at once, through a young roll.

@@ -137,3 +137,13 @@ func TestReviewAReadingThatAnnouncesEverFewerDevicesIsNoRoll(t *testing.T) {
 		})
 	}
 }
+
+// A roll on which the device itself does not stand is not whole for it: as a search
+// that does not find it, it says nothing of its twins.
+func TestReviewARollWithoutTheDeviceItselfDoesNotTellOfItsTwins(t *testing.T) {
+	s := quick(t, setup{roll: true})
+	s.refreshed(s.fleet(50, 20))
+	event := s.another(99) // somebody has restored it
+	s.alive("WS-NEW-00099", time.Minute)
+	s.want(s.act("evaluate", map[string]any{"event": event}), "manual", "DUPLICATE_ACTIVE")
+}
