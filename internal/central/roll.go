@@ -24,7 +24,7 @@ const (
 	rollClocks  = 15 * time.Minute // how old a roll that is young may be by the clock of one who did not read it
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
-	rollMost    = time.Hour        // a reading that takes longer is given up
+	rollMost    = 15 * time.Minute // a reading that takes longer is given up: by then it waits for its share of the hour
 	// rollWorth is how many must ask within a minute or two to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
