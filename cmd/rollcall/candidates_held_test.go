@@ -66,6 +66,23 @@ func TestARowThatCannotBeReadHoldsItsNamesakesBack(t *testing.T) {
 	}
 }
 
+// Rows whose cells stand under other names than their own, as behind the header of a
+// second export or after a slip in a spreadsheet, tell nothing of whose they are.
+func TestReviewRowsUnderTheWrongHeaderMakeNoEvents(t *testing.T) {
+	const inUse = `"CN=PC,OU=Staff,DC=x,DC=test",,True,PC,PC2$` + "\n"
+	for name, ad := range map[string]string{
+		"behind another header": adHeader + deadPC + deadTwo + "DistinguishedName,DNSHostName,Enabled,Name,SamAccountName\n" + inUse,
+		"after a slip":          adHeader + deadPC + inUse + deadTwo,
+	} {
+		if code, found, errs := sifted(t, ad, []string{"PC", "OTHER"}); code != exitFailed || found != nil || !strings.Contains(errs, "line ") {
+			t.Errorf("%s: %d %q %s", name, code, found, errs)
+		}
+	}
+	if code, found, errs := sifted(t, adHeader+deadPC+adHeader+deadTwo, []string{"PC", "OTHER"}); code != exitDone || len(found) != 2 {
+		t.Errorf("the same header again: %d %q %s", code, found, errs)
+	}
+}
+
 func TestWhyAnAccountIsHeldBackIsTold(t *testing.T) {
 	left := filepath.Join(t.TempDir(), "left")
 	code, _, errs := sifted(t, adHeader+deadPC+`PC,,,"CN=PC,OU=Staff,DC=x,DC=test",Wahr`+"\n"+

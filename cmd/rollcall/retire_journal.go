@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -117,6 +118,9 @@ func (j *retireJournal) begin(path string) error {
 		return err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1
+	if !cutLine(text[whole:]) {
+		return errors.New("its last line is no line of a journal")
+	}
 	if err := j.read(text[:whole]); err != nil {
 		return err
 	}
@@ -124,6 +128,26 @@ func (j *retireJournal) begin(path string) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path)) // the file's name must survive too
+}
+
+// lineBegins is how every line of a journal begins, and lineTells what comes behind
+// the time.
+const (
+	lineBegins = `{"at":"20`
+	lineTells  = `","run":"`
+)
+
+// cutLine reports whether a text may be the begin of a line, or nothing at all.
+func cutLine(text []byte) bool {
+	if len(text) < len(lineBegins) {
+		return strings.HasPrefix(lineBegins, string(text))
+	}
+	_, more, stands := bytes.Cut(text[len(lineBegins):], []byte(`"`))
+	if more = append([]byte(`"`), more...); !stands {
+		more = nil
+	}
+	n := min(len(more), len(lineTells))
+	return bytes.HasPrefix(text, []byte(lineBegins)) && string(more[:n]) == lineTells[:n]
 }
 
 // syncFolder writes a folder's names to disk.

@@ -58,6 +58,21 @@ func TestAFileThatIsNoJournalIsNotWrittenTo(t *testing.T) {
 	}
 }
 
+// A file of one line without an end, such as a key's, is named by a slip of the hand:
+// it is not taken for a journal whose only line was cut.
+func TestReviewAFileOfOneLineWithoutAnEndIsNotEmptied(t *testing.T) {
+	for _, text := range []string{"c2VjcmV0", `{"event":{}}`, "{", "\ufeff" + `{"at":`, `{"at":"2026-11-20T06:00:00Z"}`, `{"at":1,"items":[`} {
+		path := written(t, "j", text)
+		j, err := openRetireJournal(path)
+		if err == nil {
+			_ = j.close()
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text && !strings.HasPrefix("{\"at\"", text) {
+			t.Errorf("%q became %q (%v)", text, got, err)
+		}
+	}
+}
+
 func TestWhatOfAnEarlierRunStands(t *testing.T) {
 	now := time.Now()
 	row := retireRow{digest: "d"}

@@ -35,7 +35,7 @@ func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Res
 	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false
 	if !r.usable(evidence, mode, st) {
 		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params)
-		fresh = true
+		fresh, rules = true, r.rules() // the look took time: what was learnt meanwhile counts
 	}
 	f := policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}
 	return r.decide(ctx, call, f, st, trouble, fresh, mode, rules.Params)

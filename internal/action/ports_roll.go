@@ -85,6 +85,7 @@ type RollState struct {
 	Now    time.Time     // when this was so
 	At     time.Time     // when the last read of it began; zero = there is none
 	Whole  time.Time     // when the last read of all devices began
+	Heard  time.Time     // At by the clock of who read, which Central's agreed with
 	Newest time.Time     // newest last-seen time of any device; zero = none
 	Asked  int           // how often it was asked for lately
 	Ready  time.Duration // until the one that is being read is there, as far as known

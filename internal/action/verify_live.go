@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"time"
 
 	"rollcall/internal/policy"
 )
@@ -23,6 +24,7 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 		return Result{}, err
 	}
 	live, trouble := r.lookBy(ctx, in.LookBy, dev, p)
+	p = r.rules().Params // the look took time: what was learnt meanwhile counts
 	v := policy.Verify(policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}, p, now)
 	res := r.result(call, "verify-live", dev, mode, p, now)
 	res.Hostname, res.Reasons, res.RetryAfter = name(live, in.Event, st), v.Reasons, live.RetryAfter
@@ -57,9 +59,19 @@ func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Sta
 		return res, nil
 	}
 	c := r.newClaims(res.Dev, res.Mode, res.EvaluatedAt, p.EvidenceTTL, at)
-	c.Live = live
+	if c.Live = live; !live.BesideAt.IsZero() { // what comes from a roll answers no longer than that one
+		c.Till = earlier(c.Till, live.BesideAt.Add(rollFresh))
+	}
 	res.Token, err = r.seal(ctx, kindEvidence, c)
 	return res, err
+}
+
+// earlier is the first of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // missingIDs names the id that could not be read.

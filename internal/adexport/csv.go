@@ -84,6 +84,9 @@ func readCSVRow(in *csv.Reader, columns []string, before int, keep func(string) 
 		return entry{}, err
 	}
 	line, _ := in.FieldPos(0)
+	if again := names(cells); slices.Contains(again, "distinguishedname") && !slices.Equal(again, columns) {
+		return entry{}, fmt.Errorf("line %d: another header: these are two exports, read each by itself", before+line)
+	}
 	e := newEntry(before + line)
 	for i, cell := range cells {
 		if keep(columns[i]) && strings.TrimSpace(cell) != "" {

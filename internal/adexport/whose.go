@@ -37,7 +37,7 @@ func (e entry) whose() (names []string, domainName string) {
 			if name == "" {
 				continue
 			}
-			if _, ok := record.Hostname(name); !ok || !whole(name) || typeName(name) {
+			if _, ok := record.Hostname(name); !ok || !whole(name) || typeName(name) || isDN(name) {
 				return nil, domainName
 			}
 			names, own = append(names, name), own || attribute == "name" || attribute == "cn"
@@ -47,6 +47,13 @@ func (e entry) whose() (names []string, domainName string) {
 		return nil, domainName
 	}
 	return names, domainName
+}
+
+// isDN reports a distinguished name with its domain: where a name should stand, the
+// cells of the row stand under the names of others.
+func isDN(s string) bool {
+	dn, err := dnOf(s)
+	return err == nil && domain(dn) != ""
 }
 
 // lenientDN is the distinguished name, also that of an object which conflicts with

@@ -47,7 +47,7 @@ func (c *Client) heard(ctx context.Context, tenantID string, since time.Time, at
 			return
 		}
 		if trouble == nil {
-			trouble = notWhole(whatHeard, h.count, h.promised)
+			trouble = h.announced.notWhole(whatHeard, h.count)
 		}
 		if trouble != nil {
 			yield(nil, trouble)
@@ -72,14 +72,14 @@ func (c *Client) served(ctx context.Context, tenantID string) (place, *action.Tr
 
 // hearing is one read under way.
 type hearing struct {
-	since    time.Time
-	pace     pace
-	yield    func([]policy.Device, *action.Trouble) bool
-	seen     map[string]bool
-	count    int  // devices that came, each once
-	promised int  // the fewest that any page announced
-	taken    int  // pages
-	enough   bool // the reader wants no more
+	since     time.Time
+	pace      pace
+	yield     func([]policy.Device, *action.Trouble) bool
+	seen      map[string]bool
+	announced census
+	count     int  // devices that came, each once
+	taken     int  // pages
+	enough    bool // the reader wants no more
 }
 
 // take hands a page on.
@@ -89,7 +89,7 @@ func (h *hearing) take(ctx context.Context, devices []policy.Device, total int) 
 			return false, t
 		}
 	}
-	h.promised = fewest(h.promised, total)
+	h.announced.page(total)
 	fresh := make([]policy.Device, 0, len(devices))
 	for _, d := range devices {
 		if h.fresh(d) {

@@ -116,6 +116,8 @@ func TestHeardThatCannotBeTrusted(t *testing.T) {
 		{"fewer than announced", []string{`{"items":[` + one(1) + `],"pages":{"items":2}}`}, 1},
 		{"one twice instead of two", []string{`{"items":[` + one(1) + `,` + one(1) + `],"pages":{"items":2}}`}, 1},
 		{"nobody says how many there are", []string{`{"items":[` + one(1) + `],"pages":{}}`}, 1},
+		{"nobody comes, and nobody says so", []string{`{"items":[],"pages":{}}`}, 0},
+		{"the second page announces next to none", []string{`{"items":[` + one(1) + `],"pages":{"items":100,"nextKey":"a"}}`, `{"items":[` + one(2) + `],"pages":{"items":2}}`}, 2},
 		{"a circle", []string{`{"items":[` + one(1) + `],"pages":{"items":1,"nextKey":"a"}}`}, 1},
 		{"the second page is HTML", []string{`{"items":[` + one(1) + `],"pages":{"items":2,"nextKey":"a"}}`, `<html>`}, 1},
 	} {
@@ -184,7 +186,7 @@ func TestHeardHasNoEndlessPages(t *testing.T) {
 
 // Beyond the free pages a read rests, and a rest ends with its reader's time.
 func TestHeardRestsBetweenPages(t *testing.T) {
-	r := pagesOf(t, []string{`{"items":[],"pages":{"nextKey":"a"}}`, `{"items":[],"pages":{"nextKey":"b"}}`, `{"items":[],"pages":{}}`})
+	r := pagesOf(t, []string{`{"items":[],"pages":{"nextKey":"a"}}`, `{"items":[],"pages":{"nextKey":"b"}}`, `{"items":[],"pages":{"items":0}}`})
 	if _, pages, trouble := r.hear(t.Context(), t, tenantID, r.clock(), pace{most: 5, free: 1, rest: time.Millisecond}); pages != 3 || trouble != nil {
 		t.Errorf("%d pages, %+v; want 3", pages, trouble)
 	}

@@ -43,16 +43,16 @@ func (c *Client) Inventory(ctx context.Context, want action.Wanted) iter.Seq2[ac
 // fleet is one tenant's devices, while they are read. Of those that were read it
 // keeps the ids, 16 bytes each, and nothing else.
 type fleet struct {
-	c        *Client
-	want     action.Wanted
-	seat     seat
-	head     action.InventoryPage // what all its pages have in common
-	yield    func(action.InventoryPage, *action.Trouble) bool
-	seen     map[uuid.UUID]struct{}
-	count    int  // devices that came, each once
-	promised int  // the fewest that any page announced
-	begun    bool // a page was handed on
-	enough   bool // the reader wants no more
+	c         *Client
+	want      action.Wanted
+	seat      seat
+	head      action.InventoryPage // what all its pages have in common
+	yield     func(action.InventoryPage, *action.Trouble) bool
+	seen      map[uuid.UUID]struct{}
+	announced census
+	count     int  // devices that came, each once
+	begun     bool // a page was handed on
+	enough    bool // the reader wants no more
 }
 
 // read reads the tenant, and reports whether to go on with the next.
@@ -88,7 +88,8 @@ func (f *fleet) resume(query url.Values) {
 		return
 	}
 	query.Set("pageFromKey", from.Key)
-	f.count, f.promised, f.begun = from.Read, from.Announced, true
+	f.count, f.begun = from.Read, true
+	f.announced.page(from.Announced)
 	for _, id := range from.IDs {
 		f.first(id)
 	}
@@ -114,10 +115,10 @@ func (f *fleet) take(in page) (bool, *action.Trouble) {
 			out.Devices = append(out.Devices, l)
 		}
 	}
-	f.promised = fewest(f.promised, whole(in.Pages.Items))
-	out.Read, out.Announced, out.Next = f.count, f.promised, in.next()
+	f.announced.page(announced(in.Pages.Items))
+	out.Read, out.Announced, out.Next = f.count, f.announced.fewest, in.next()
 	if out.Next == "" {
-		if trouble := notWhole(whatInventory, f.count, f.promised); trouble != nil {
+		if trouble := f.announced.notWhole(whatInventory, f.count); trouble != nil {
 			return false, trouble
 		}
 	}

@@ -68,12 +68,13 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 // fromRoll adds what lies beside a device from the roll; false where Central is to
 // be asked itself.
 func (c *Client) fromRoll(ctx context.Context, p place, live *policy.Live, newestWithin time.Duration, busy bool) bool {
-	same, newest, ok := c.siblings(ctx, p, live.Device)
+	same, st, ok := c.siblings(ctx, p, live.Device)
 	if !ok {
 		return false
 	}
 	live.SameNamed = c.confirm(ctx, p, live.Device, same, busy)
-	if !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
+	live.BesideAt = c.now().Add(st.At.Sub(st.Now))
+	if newest := st.Newest; !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
 		live.NewestSeenAt = policy.Is(newest)
 	}
 	return true

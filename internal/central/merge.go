@@ -250,7 +250,7 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 		}
 	}
 	query := url.Values{"ids": {strings.Join(ids, ",")}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}}
-	in, clock, trouble := c.devices(ctx, p, whatDevice, query, false)
+	in, trouble := c.devices(ctx, p, whatDevice, query, false)
 	if trouble != nil {
 		return nil, trouble
 	}
@@ -267,7 +267,7 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 			delete(found, id)
 			continue
 		}
-		found[id] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: clock, Device: d}
+		found[id] = policy.Live{Status: policy.LiveFound, At: c.now(), CentralTime: in.clock, Device: d}
 	}
 	return found, nil
 }

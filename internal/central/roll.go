@@ -19,9 +19,10 @@ import (
 const (
 	rollRenew   = 5 * time.Minute  // older than that it is refreshed, aside, while it is asked for
 	rollOverlap = 10 * time.Minute // a refresh looks so much further back than the last one
+	rollClocks  = 15 * time.Minute // how old a roll that is young may be by the clock of one who did not read it
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
-	rollMost    = time.Hour        // a reading that takes longer is given up
+	rollMost    = 15 * time.Minute // a reading that takes longer is given up: by then it waits for its share of the hour
 	// rollWorth is how many must ask within a minute or two to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
@@ -44,20 +45,25 @@ const (
 // whatRoll is what people read about reading the inventory.
 const whatRoll = "reading the tenant's inventory"
 
-// siblings are the same-named devices of one, and the newest sign of life of its
-// tenant, from the roll. ok is false where Central is to be asked itself.
-func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, newest time.Time, ok bool) {
+// siblings are the same-named devices of one from the roll, and the roll's state, which
+// tells how old that is, and the newest sign of life of the tenant. ok is false where
+// Central is to be asked itself; also where the device is not on the roll: there may be
+// others of its name that are not on it, too.
+func (c *Client) siblings(ctx context.Context, p place, dev policy.Device) (same []policy.Device, st action.RollState, ok bool) {
 	name := policy.BareName(dev.Hostname.Value)
 	if !dev.Hostname.Known() || name == "" {
-		return nil, time.Time{}, false
+		return nil, action.RollState{}, false
 	}
 	st, devices, young := c.onRoll(ctx, p, dev.Hostname.Value)
 	if !young {
-		return nil, time.Time{}, false
+		return nil, action.RollState{}, false
 	}
-	devices = slices.DeleteFunc(devices, func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
-	same, _ = named(append([]policy.Device{dev}, devices...), dev, name) // itself as it was read now, not as the roll has it
-	return same, st.Newest, true
+	others := slices.DeleteFunc(slices.Clone(devices), func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, dev.ID.Value) })
+	if len(others) == len(devices) {
+		return nil, action.RollState{}, false
+	}
+	same, _ = named(append([]policy.Device{dev}, others...), dev, name) // itself as it was read now, not as the roll has it
+	return same, st, true
 }
 
 // confirm asks for the device's twins by their ids, where they are few: one that
@@ -119,10 +125,12 @@ func (c *Client) onRoll(ctx context.Context, p place, hostname string) (action.R
 	if err != nil {
 		return action.RollState{}, nil, false // Central is asked itself
 	}
-	if st.Asked >= rollWorth && (!st.Young() || st.Now.Sub(st.At) > rollRenew) {
+	// The ledger's clock may have stepped back; this process's must say the same.
+	young := st.Young() && c.now().Sub(st.Heard) <= rollClocks
+	if st.Asked >= rollWorth && (!young || st.Now.Sub(st.At) > rollRenew) {
 		c.renewRoll(ctx, p, st)
 	}
-	return st, devices, st.Young()
+	return st, devices, young
 }
 
 // rollSays is what the roll says before a device is looked at.
@@ -180,16 +188,17 @@ type reading struct {
 }
 
 // begin decides what is read: what was heard from since the roll's last refresh, or
-// all where there is none or that is long ago. The roll's times are by the ledger's
-// clock, and Central is told one by this process's, which is held against Central's.
+// all where there is none or that is long ago. Since when is told by the clocks of
+// those who read, which Central's agrees with: the ledger's may have stepped back
+// between, and what was heard from meanwhile would be on no increment.
 func (r *reading) begin(now time.Time) {
-	was := r.state
-	if was.At.IsZero() || now.Sub(was.Whole) > rollWhole || now.Sub(was.At) > rollWhole {
+	was, heard := r.state, r.c.now()
+	if was.At.IsZero() || was.Heard.IsZero() || now.Before(was.Whole) || now.Sub(was.Whole) > rollWhole || heard.Sub(was.Heard) > rollWhole {
 		r.state = action.RollState{Whole: now}
 	} else {
-		r.since = r.c.now().Add(-max(now.Sub(was.At), 0) - rollOverlap)
+		r.since = was.Heard.Add(-rollOverlap)
 	}
-	r.state.At = now
+	r.state.At, r.state.Heard = now, heard
 }
 
 // read reads page by page.
@@ -209,7 +218,7 @@ func (r *reading) read(ctx context.Context) error {
 		return more, trouble
 	})
 	if trouble == nil {
-		trouble = notWhole(whatRoll, r.h.count, r.h.promised)
+		trouble = r.h.announced.notWhole(whatRoll, r.h.count)
 	}
 	if trouble != nil {
 		return errors.New(trouble.Text)

@@ -138,7 +138,7 @@ func TestFewTwinsOnTheRollAreAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
-			b := &book{state: action.RollState{At: r.clock(), Newest: r.clock(), Asked: 1}, named: twins(r, tt.twins, tt.present, tt.now)}
+			b := &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: 1}, named: twins(r, tt.twins, tt.present, tt.now)}
 			if tt.change != nil {
 				tt.change(&b.named[0])
 			}
@@ -161,12 +161,12 @@ func TestFewTwinsOnTheRollAreAskedFor(t *testing.T) {
 	}
 }
 
-// A roll's age is told by the ledger's clock alone; what Central is asked for, by
-// this process's.
-func TestTheRollsAgeIsToldByOneClock(t *testing.T) {
+// A roll's age is told by the ledger's clock, and so far as that may have stepped back
+// by this process's; what Central is asked for, by those of who read.
+func TestTheRollsAgeIsToldByTheLedgersClock(t *testing.T) {
 	r := newRig(t, nil, nil)
 	ledger := r.clock().Add(-3 * time.Hour)
-	b := &book{state: action.RollState{Now: ledger, At: ledger.Add(-9 * time.Minute), Newest: r.clock(), Asked: 1}}
+	b := &book{state: action.RollState{Now: ledger, At: ledger.Add(-9 * time.Minute), Heard: r.clock().Add(-14 * time.Minute), Newest: r.clock(), Asked: 1}}
 	r.Client = r.another(t, func(o *Options) { o.Roll = b })
 	if _, trouble := r.Look(t.Context(), dev, time.Hour, false); trouble != nil {
 		t.Fatal(trouble)
@@ -176,17 +176,23 @@ func TestTheRollsAgeIsToldByOneClock(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		at, whole time.Duration // ago, by the ledger's clock; zero = never
+		heard     time.Duration // ago, by the clock of who read it; zero = nobody said
 		since     time.Duration // ago, by this process's; zero = all are read
 	}{
-		"no roll":             {0, 0, 0},
-		"a young one":         {6 * time.Minute, time.Hour, 16 * time.Minute},
-		"one of some hours":   {11 * time.Hour, 11 * time.Hour, 11*time.Hour + 10*time.Minute},
-		"too long since all":  {6 * time.Minute, 13 * time.Hour, 0},
-		"too old":             {13 * time.Hour, 13 * time.Hour, 0},
-		"of a time to come":   {-time.Minute, time.Hour, 10 * time.Minute},
-		"whole in the future": {6 * time.Minute, -time.Hour, 16 * time.Minute},
+		"no roll":                     {0, 0, 0, 0},
+		"a young one":                 {6 * time.Minute, time.Hour, 7 * time.Minute, 17 * time.Minute},
+		"one of some hours":           {11 * time.Hour, 11 * time.Hour, 11 * time.Hour, 11*time.Hour + 10*time.Minute},
+		"too long since all":          {6 * time.Minute, 13 * time.Hour, 6 * time.Minute, 0},
+		"too old":                     {11 * time.Hour, 11 * time.Hour, 13 * time.Hour, 0},
+		"of a time to come":           {-time.Minute, time.Hour, time.Minute, 11 * time.Minute},
+		"older than its clock says":   {6 * time.Minute, time.Hour, 3 * time.Hour, 3*time.Hour + 10*time.Minute},
+		"whole in the future":         {6 * time.Minute, -time.Hour, 6 * time.Minute, 0},
+		"one of which nobody said it": {6 * time.Minute, time.Hour, 0, 0},
 	} {
-		st := action.RollState{At: ledger.Add(-tt.at), Whole: ledger.Add(-tt.whole)}
+		st := action.RollState{At: ledger.Add(-tt.at), Whole: ledger.Add(-tt.whole), Heard: r.clock().Add(-tt.heard)}
+		if tt.heard == 0 {
+			st.Heard = time.Time{}
+		}
 		if tt.at == 0 {
 			st = action.RollState{}
 		}

@@ -37,6 +37,7 @@ type page struct {
 		NextKey *string      `json:"nextKey"`
 		Items   *json.Number `json:"items"`
 	} `json:"pages"`
+	clock policy.Field[time.Time] // Central's
 }
 
 // sameNamed returns all records of the tenant with the device's short name, the
@@ -112,16 +113,29 @@ func fleetQuery() url.Values {
 	return url.Values{"view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}, "pageTotal": {"true"}}
 }
 
+// announced is how many devices a page says there are; less than none where it does
+// not say.
+func announced(n *json.Number) int {
+	if total := whole(n); total > 0 || n != nil && n.String() == "0" {
+		return total
+	}
+	return -1
+}
+
 // pages walks through pages until there are no more, or take has enough. A page
 // key that comes again, a page without items and too many pages are failures,
-// never an end. A bulk read leaves room for others.
+// never an end. A bulk read leaves room for others, and others will rest on it: a
+// process whose clock is not Central's does not make it.
 func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
 	return c.rawPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
+		if at := in.clock; bulk && at.Known() && at.Value.Sub(c.now()).Abs() > policy.MaxSkew {
+			return false, unusable(what, "its clock and this service's differ by more than five minutes")
+		}
 		devices, trouble := parseAll(*in.Items)
 		if trouble != nil {
 			return false, trouble
 		}
-		return take(devices, whole(in.Pages.Items))
+		return take(devices, announced(in.Pages.Items))
 	})
 }
 
@@ -157,7 +171,7 @@ func (p page) next() string {
 
 // page reads one page of a list that may have more.
 func (c *Client) page(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
-	in, _, trouble := c.devices(ctx, p, what, query, bulk)
+	in, trouble := c.devices(ctx, p, what, query, bulk)
 	if trouble == nil && in.Pages == nil {
 		trouble = unusable(what, "it does not say whether it is whole")
 	}
@@ -167,8 +181,8 @@ func (c *Client) page(ctx context.Context, p place, what string, query url.Value
 	return in, nil
 }
 
-// devices asks for devices once, and says what Central's clock was then.
-func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, policy.Field[time.Time], *action.Trouble) {
+// devices asks for devices once.
+func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
 	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), bulk: bulk})
 	if trouble == nil && r.status == http.StatusNotFound {
 		trouble = r.refusedList(what)
@@ -181,9 +195,10 @@ func (c *Client) devices(ctx context.Context, p place, what string, query url.Va
 		trouble = unusable(what, "it has no list of devices")
 	}
 	if trouble != nil {
-		return page{}, policy.Field[time.Time]{}, trouble
+		return page{}, trouble
 	}
-	return in, clockOf(r.header), nil
+	in.clock = clockOf(r.header)
+	return in, nil
 }
 
 // refusedList is a 404 to a list: there is always a list, so this is no answer.
@@ -205,26 +220,47 @@ func whole(n *json.Number) int {
 	return i
 }
 
-// fewest is the smaller of two counts that were given; 0 = not given. Devices come
-// and go while pages are read: what the whole is held against is the fewest that any
-// of them announced, or each that comes behind the read would make it look cut.
+// goneMeanwhile is how many devices may go from a tenant while it is read, beside a
+// hundredth of it.
+const goneMeanwhile = 10
+
+// census is how many devices the pages of a read announced. Devices come and go while
+// pages are read: what came is held against the fewest that any of them announced, or
+// each that comes behind the read would make it look cut. But one that is smaller by
+// far is no number of this read.
+type census struct {
+	fewest, most int  // of all pages; fewest = 0: none announced a number above
+	told         bool // a page announced some number
+	fell         bool // a page announced fewer than can have gone since
+}
+
+// page takes what a page announced; less than none = it did not say.
+func (n *census) page(total int) {
+	n.told, n.most = n.told || total >= 0, max(n.most, total)
+	n.fell = n.fell || total >= 0 && total < n.most-n.most/100-goneMeanwhile
+	n.fewest = fewest(n.fewest, total)
+}
+
+// notWhole is the trouble of a read that ended before all had come, or that nobody
+// can tell to be whole.
+func (n census) notWhole(what string, came int) *action.Trouble {
+	switch {
+	case came < n.fewest:
+		return unusable(what, "fewer devices came than were announced")
+	case n.fell:
+		return unusable(what, "it announces far fewer devices than before")
+	case !n.told, came > 0 && n.fewest == 0: // none came, and none said so: that is no answer
+		return unusable(what, "it does not say how many devices there are")
+	}
+	return nil
+}
+
+// fewest is the smaller of two counts that were given; 0 = not given.
 func fewest(a, b int) int {
 	if b > 0 && (a == 0 || b < a) {
 		return b
 	}
 	return a
-}
-
-// notWhole is the trouble of a read that ended before all had come, or that nobody
-// can tell to be whole.
-func notWhole(what string, came, announced int) *action.Trouble {
-	switch {
-	case came < announced:
-		return unusable(what, "fewer devices came than were announced")
-	case came > 0 && announced == 0:
-		return unusable(what, "it does not say how many devices there are")
-	}
-	return nil
 }
 
 // newestSeen is the newest time at which Central heard from any device of the

@@ -35,7 +35,7 @@ func sharersOn(t *testing.T, r *rig, redis *miniredis.Miniredis, n int, hand fun
 		}
 		t.Cleanup(func() { _ = store.Close() })
 		out[i] = r.another(t, func(o *Options) {
-			o.Roll = &book{state: action.RollState{At: r.clock(), Newest: r.clock(), Asked: rollBusy}}
+			o.Roll = &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: rollBusy}}
 			o.Shared, o.MergeWindow, o.MergeSize = store, 20*time.Millisecond, 40
 			if hand != nil {
 				o.Shared = hand(i, store)

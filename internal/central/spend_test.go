@@ -147,14 +147,23 @@ func (b *book) Forget(ctx context.Context, dev action.Ref) error {
 	return nil
 }
 
-func (b *book) Named(context.Context, string, string) (action.RollState, []policy.Device, error) {
+func (b *book) Named(_ context.Context, _, hostname string) (action.RollState, []policy.Device, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.state
 	if st.Now.IsZero() {
 		st.Now = st.At
 	}
-	return st, slices.Clone(b.named), nil
+	return st, append(itself(hostname), b.named...), nil
+}
+
+// itself is the device of the tests that has a name, as a roll has it.
+func itself(hostname string) []policy.Device {
+	n := 0
+	if _, err := fmt.Sscanf(hostname, "PC-%04d", &n); err == nil {
+		return []policy.Device{{ID: policy.Is(fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", n)), Hostname: policy.Is(hostname)}}
+	}
+	return []policy.Device{{ID: policy.Is(deviceID), Hostname: policy.Is(hostname)}}
 }
 
 // crowd puts n devices into Central and looks at all at once, through a young roll.
@@ -177,7 +186,9 @@ func crowd(t *testing.T, r *rig, n int, before func(i int) context.Context) []lo
 }
 
 func rolling(r *rig) func(*Options) {
-	return func(o *Options) { o.Roll = &book{state: action.RollState{At: r.clock(), Newest: r.clock(), Asked: 1}} }
+	return func(o *Options) {
+		o.Roll = &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: 1}}
+	}
 }
 
 func TestReadsThatArriveTogetherAreOne(t *testing.T) {
@@ -256,7 +267,7 @@ func TestARollAnswersOnlyWhileItIsYoung(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil, nil)
 			r.Client = r.another(t, func(o *Options) {
-				o.Roll = &book{state: action.RollState{Now: r.clock(), At: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
+				o.Roll = &book{state: action.RollState{Now: r.clock(), At: r.clock().Add(-c.age), Heard: r.clock().Add(-c.age), Newest: r.clock(), Asked: 1}}
 			})
 			if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound {
 				t.Fatalf("%+v", trouble)

@@ -110,7 +110,7 @@ func (s *system) onRollOf(b *testing.B, n int) int {
 	if err := s.store.Write(b.Context(), tenant, reading, devices); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.store.Install(b.Context(), tenant, reading, action.RollState{At: time.Now(), Whole: time.Now()}); err != nil {
+	if err := s.store.Install(b.Context(), tenant, reading, action.RollState{At: time.Now(), Whole: time.Now(), Heard: time.Now()}); err != nil {
 		b.Fatal(err)
 	}
 	return n

@@ -39,6 +39,7 @@ type system struct {
 	runner *action.Runner
 	lists  action.Inventory
 	offset *atomic.Int64
+	apart  atomic.Int64 // how far the store's clock is ahead of this process's
 	rules  *atomic.Pointer[action.Rules]
 	sample map[string]centralsim.SampleDevice
 	tokens string // key for seal
@@ -59,6 +60,7 @@ type setup struct {
 	tokens        string
 	sameClock     *atomic.Int64
 	sim           *centralsim.Sim
+	apart         time.Duration // how far the store's clock is ahead of the process's
 	rates         []ledger.Rate // a budget of calls to Central; none = unlimited
 	roll          bool          // whether the roll may answer
 	spec          []byte        // the contract, where it is asked for; none = a small one, since that takes longer to read than most tests
@@ -125,6 +127,7 @@ func newSystem(t testing.TB, opt setup) *system {
 	if s.offset == nil {
 		s.offset = &atomic.Int64{}
 	}
+	s.apart.Store(int64(opt.apart))
 	s.rules.Store(&action.Rules{Params: params()})
 	s.startSim(opt.sim)
 	s.open(opt)
@@ -153,7 +156,7 @@ func (s *system) open(opt setup) {
 	s.fake = fake.URL
 	var err error
 	s.store, err = ledger.Open(ledger.Options{
-		URL: opt.redisURL, Timeout: cmp.Or(opt.store, time.Second), Offset: func() time.Duration { return time.Duration(s.offset.Load()) },
+		URL: opt.redisURL, Timeout: cmp.Or(opt.store, time.Second), Offset: func() time.Duration { return time.Duration(s.offset.Load() + s.apart.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ const (
 	windowMargin = 0.02
 	leastMargin  = 250 * time.Millisecond
 	farthest     = 2 * time.Minute // ahead of which nothing is booked: what lies beyond is a clock's fault
+	slowest      = time.Hour       // pause that there is; the scripts take a longer one for a clock's fault, too
 )
 
 // Budget implements action.Budget in Redis.
@@ -60,7 +61,7 @@ func (b *Budget) windows() []window {
 func (b *Budget) Book(ctx context.Context, credential string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
 	arg, err := json.Marshal(args{
 		"windows": b.windows(), "bulk": kind == action.CallBulk, "most": min(max(most, 0), farthest).Milliseconds(), "farthest": farthest.Milliseconds(),
-		"offset": b.s.offset().Milliseconds(),
+		"longest": slowest.Milliseconds(), "offset": b.s.offset().Milliseconds(),
 	})
 	if err != nil {
 		return 0, false, fmt.Errorf("budget: %w", err)
@@ -73,10 +74,12 @@ func (b *Budget) Book(ctx context.Context, credential string, kind action.CallKi
 	return time.Duration(ms) * time.Millisecond, fmt.Sprint(got[1]) == "1", err
 }
 
-// Slow implements action.Budget. A pause that lasts longer already stays.
+// Slow implements action.Budget. A pause that lasts longer already stays; none is longer than
+// an hour.
 func (b *Budget) Slow(ctx context.Context, credential string, pause time.Duration) error {
 	keys := budgetKeys(credential)
-	return away(b.s.scripts["slow"].Run(ctx, b.s.rdb, keys[3:4], pause.Milliseconds(), b.s.offset().Milliseconds()).Err())
+	return away(b.s.scripts["slow"].Run(ctx, b.s.rdb, keys[3:4], min(pause, slowest).Milliseconds(), b.s.offset().Milliseconds(),
+		slowest.Milliseconds()).Err())
 }
 
 // budgetKeys are a credential's; its name is not for whoever reads the store.

@@ -198,6 +198,35 @@ func TestA429SlowsEverybody(t *testing.T) {
 	})
 }
 
+// What a clock that was ahead has left behind is no limit of Central's: deletes could
+// not be read back, nor devices watched for, until it has caught up.
+func TestReviewWhatAClockThatWasAheadLeftBehindHoldsUpNobody(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, r *rig, b *ledger.Budget){
+		"a pause": func(t *testing.T, _ *rig, b *ledger.Budget) {
+			if err := b.Slow(t.Context(), "client", time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a day that was used up": func(t *testing.T, r *rig, b *ledger.Budget) {
+			for range 2 {
+				r.book(t, b, action.CallSingle, time.Minute)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, r *rig) {
+				b := r.Budget([]ledger.Rate{{Calls: 10, Per: time.Second}, {Calls: 2, Per: 24 * time.Hour}})
+				r.pass(72 * time.Hour)
+				leave(t, r, b)
+				r.pass(-72 * time.Hour)
+				if wait, ok, err := b.Book(t.Context(), "client", action.CallSingle, time.Second); !ok || err != nil {
+					t.Errorf("refused for %s, %v", wait, err)
+				}
+			})
+		})
+	}
+}
+
 func TestAClockThatSteppedBackHoldsUpNobody(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		b := r.Budget(strictRates())

@@ -49,10 +49,12 @@ func (s *Store) loadRoll() error {
 	return nil
 }
 
-// roll runs one of the roll's scripts.
+// roll runs one of the roll's scripts. Who reads names the tenant as Central writes
+// it, others as an event did.
 func (s *Store) roll(ctx context.Context, script, tenantID string, more args) *redis.Cmd {
 	all := args{"offset": s.offset().Milliseconds(), "stays": rollStays.Milliseconds(), "readingStays": readingStays.Milliseconds()}
 	maps.Copy(all, more)
+	tenantID = strings.ToLower(tenantID)
 	arg, err := json.Marshal(all)
 	if err != nil {
 		cmd := redis.NewCmd(ctx)
@@ -191,7 +193,11 @@ func stateOf(st action.RollState) args {
 	if !st.Newest.IsZero() {
 		newest = st.Newest.UnixMilli()
 	}
-	return args{"at": st.At.UnixMilli(), "newest": newest}
+	heard := int64(0)
+	if !st.Heard.IsZero() {
+		heard = st.Heard.UnixMilli()
+	}
+	return args{"at": st.At.UnixMilli(), "heard": heard, "newest": newest}
 }
 
 // Expect implements action.Roll.
@@ -231,13 +237,13 @@ func (s *Store) finds(cmd *redis.Cmd, asked []action.Trait) (action.RollFinds, e
 		return action.RollFinds{}, away(fmt.Errorf("roll: %w", err))
 	}
 	var in struct {
-		Now, At, Whole, Newest, Expected, Failed, Crowded string
-		Asked                                             int
+		Now, At, Whole, Heard, Newest, Expected, Failed, Crowded string
+		Asked                                                    int
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
 		return action.RollFinds{}, fmt.Errorf("roll: %w", err)
 	}
-	st := action.RollState{Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
+	st := action.RollState{Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Heard: at(in.Heard), Newest: at(in.Newest), Asked: in.Asked, Failed: at(in.Failed)}
 	if expected := at(in.Expected); !expected.IsZero() {
 		st.Ready = max(expected.Sub(st.Now), 0)
 	}

@@ -62,7 +62,7 @@ func (r *rig) write(t *testing.T, reading string, devices []policy.Device) {
 
 func (r *rig) install(t *testing.T, reading string, at time.Time, n int) {
 	t.Helper()
-	st := action.RollState{At: at, Whole: at, Newest: at.Add(-time.Minute)}
+	st := action.RollState{At: at, Whole: at, Heard: at.Add(-time.Second), Newest: at.Add(-time.Minute)}
 	if err := r.Install(t.Context(), dev.TenantID, reading, st); err != nil {
 		t.Fatal(err)
 	}

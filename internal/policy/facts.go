@@ -170,6 +170,9 @@ type Live struct {
 	// NewestSeenAt is the newest last-seen time of any device of the tenant;
 	// absent when Central has heard of none within the canary's window.
 	NewestSeenAt Field[time.Time] `json:"newestSeenAt,omitzero"`
+	// BesideAt is when the two were read, where that was before the device; zero
+	// where they were read with it.
+	BesideAt time.Time `json:"besideAt,omitzero"`
 	// CentralTime is the time of Central's own clock when it answered (its Date
 	// header), to check ours against.
 	CentralTime Field[time.Time] `json:"centralTime,omitzero"`

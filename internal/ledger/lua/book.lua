@@ -20,7 +20,7 @@ local function after(list, nth, per)
 end
 
 local till = redis.call('GET', pause)
-if till then at = math.max(at, tonumber(till)) end
+if till and tonumber(till) <= now + A.longest then at = math.max(at, tonumber(till)) end
 after(all, 1, 0)
 local longest, pieces = 1000, nil
 for _, w in ipairs(A.windows) do
@@ -35,7 +35,7 @@ for _, w in ipairs(A.windows) do
     local flat = redis.call('HGETALL', days)
     for i = 1, #flat, 2 do
       local n = tonumber(flat[i])
-      if (n + 1) * piece + w.per <= now then
+      if (n + 1) * piece + w.per <= now or n * piece > now + A.farthest then
         redis.call('HDEL', days, flat[i])
       else
         sum, oldest = sum + tonumber(flat[i + 1]), math.min(oldest or n, n)

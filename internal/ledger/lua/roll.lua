@@ -81,7 +81,7 @@ local function give(ids)
 end
 local function answer(asked, crowded)
   out[1] = cjson.encode({
-    now = whole(now), at = at, whole = S.whole or '', newest = S.newest or '', asked = asked,
+    now = whole(now), at = at, whole = S.whole or '', heard = S.heard or '', newest = S.newest or '', asked = asked,
     expected = S.expected or '', failed = S.failed or '', crowded = crowded,
   })
   return out

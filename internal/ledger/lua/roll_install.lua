@@ -10,6 +10,6 @@ if A.whole then
 elseif not roll then
   return 'lost'
 end
-set('at', whole(A.at), 'newest', whole(A.newest))
+set('at', whole(A.at), 'heard', whole(A.heard), 'newest', whole(A.newest))
 redis.call('HDEL', state, 'turn', 'till', 'hold', 'turnSize', 'expected', 'failed', 'again')
 return ''
