@@ -46,6 +46,9 @@ type Roll interface {
 	// does not have it any more. A page that was asked for before and comes later
 	// brings it back, until it is forgotten again or all are read anew.
 	Forget(ctx context.Context, dev Ref) error
+	// Learn puts devices on the roll, and on the one that is being read, that Central
+	// was found to have.
+	Learn(ctx context.Context, tenantID string, devices []policy.Device) error
 }
 
 // RollFinder is the roll for who knows what devices show of themselves, and asks

@@ -55,6 +55,9 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 	if trouble != nil {
 		return c.failed(trouble), trouble
 	}
+	if len(live.SameNamed) > 1 {
+		c.ontoRoll(ctx, p, live.SameNamed)
+	}
 	n := newest()
 	if n.trouble != nil {
 		return c.failed(n.trouble), n.trouble

@@ -30,7 +30,7 @@ const (
 	rollAgain = time.Minute            // after a reading that failed another is not begun for so long
 	rollSoon  = 5 * time.Second        // until a reading is there of which nothing is known yet
 	rollTell  = time.Second            // for the last word of a reading
-	rollLeave = 500 * time.Millisecond // for taking a device that is gone off the roll
+	rollLeave = 500 * time.Millisecond // for taking a device that is gone off the roll, or putting one on it
 	// pageTakes is how long a page takes where Central's limits for the minute are the
 	// strictest that are known, and bulk reads have their share.
 	pageTakes = time.Second
@@ -114,6 +114,18 @@ func (c *Client) offRoll(ctx context.Context, dev action.Ref) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollLeave)
 	defer cancel()
 	_ = c.roll.Forget(ctx, dev)
+}
+
+// ontoRoll puts on the roll what a search of Central's own found: a device that came
+// into Central with a last-seen time of long ago is on no increment, and each
+// evaluation would send to a delete that refuses. What fails here is found again then.
+func (c *Client) ontoRoll(ctx context.Context, p place, devices []policy.Device) {
+	if c.roll == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollLeave)
+	defer cancel()
+	_ = c.roll.Learn(ctx, p.tenantID, devices)
 }
 
 // onRoll asks the roll, and has it refreshed where that is due.

@@ -147,6 +147,13 @@ func (b *book) Forget(ctx context.Context, dev action.Ref) error {
 	return nil
 }
 
+func (b *book) Learn(_ context.Context, _ string, devices []policy.Device) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.named = append(b.named, devices...)
+	return nil
+}
+
 func (b *book) Named(_ context.Context, _, hostname string) (action.RollState, []policy.Device, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

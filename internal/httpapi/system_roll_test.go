@@ -150,6 +150,7 @@ func TestADeleteSeesATwinThatTheRollDoesNotKnow(t *testing.T) {
 	s.sim.Put(tenant, twin)
 	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "") // the roll is some minutes old
 	s.want(s.remove(a.is("token")), "refused", "EVIDENCE_CHANGED")
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE") // and tells the roll of it
 	s.nothingSent()
 }
 

@@ -39,7 +39,7 @@ func (s *Store) loadRoll() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"named", "find", "begin", "write", "install", "expect", "giveup", "forget"} {
+	for _, name := range []string{"named", "find", "begin", "write", "install", "expect", "giveup", "forget", "learn"} {
 		src, err := sources.ReadFile("lua/roll_" + name + ".lua")
 		if err != nil {
 			return err
@@ -213,6 +213,15 @@ func (s *Store) GiveUp(ctx context.Context, tenantID, reading string, rest time.
 // Forget implements action.Roll.
 func (s *Store) Forget(ctx context.Context, dev action.Ref) error {
 	return away(s.roll(ctx, "forget", dev.TenantID, args{"id": strings.ToLower(dev.EndpointID)}).Err())
+}
+
+// Learn implements action.Roll.
+func (s *Store) Learn(ctx context.Context, tenantID string, devices []policy.Device) error {
+	rows, err := rolled(devices)
+	if err != nil {
+		return err
+	}
+	return away(s.roll(ctx, "learn", tenantID, args{"devices": rows}).Err())
 }
 
 // Named implements action.Roll.

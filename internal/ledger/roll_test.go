@@ -192,6 +192,36 @@ func TestWhoAsksForARollIsCountedByTheMinute(t *testing.T) {
 }
 
 // Whatever is done to a roll, nothing of it stays for ever.
+func TestWhatASearchFoundIsLearnedByTheRollAndByTheOneThatIsRead(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		tenant := dev.TenantID
+		twins := inventory(100, 2) // of one name
+		if err := r.Learn(t.Context(), tenant, twins); err != nil {
+			t.Fatal(err)
+		}
+		if st, ids := r.onRoll(t, "ws-00050"); !st.At.IsZero() || len(ids) > 0 {
+			t.Errorf("without a roll: %+v %q", st, ids)
+		}
+		first := r.beginReading(t, "one")
+		r.write(t, "one", inventory(0, 10))
+		r.install(t, "one", first, 10)
+		second := r.beginReading(t, "two")
+		r.write(t, "two", inventory(0, 20))
+		if err := r.Learn(t.Context(), tenant, twins); err != nil {
+			t.Fatal(err)
+		}
+		if _, ids := r.onRoll(t, "ws-00050"); len(ids) != 2 {
+			t.Errorf("on the roll: %q", ids)
+		}
+		r.install(t, "two", second, 22)
+		for name, want := range map[string]int{"ws-00050": 2, "ws-00009": 2} {
+			if _, ids := r.onRoll(t, name); len(ids) != want {
+				t.Errorf("%s on the next: %q", name, ids)
+			}
+		}
+	})
+}
+
 func TestNoKeyOfARollStaysForEver(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		tenant := dev.TenantID
@@ -202,6 +232,7 @@ func TestNoKeyOfARollStaysForEver(t *testing.T) {
 		}{
 			{"who asks is counted", func() error { r.onRoll(t, ""); return nil }},
 			{"begin", func() error { at = r.beginReading(t, "one"); return nil }},
+			{"learn before anything is read", func() error { return r.Learn(t.Context(), tenant, inventory(0, 1)) }},
 			{"expect", func() error { return r.Expect(t.Context(), tenant, "one", time.Minute) }},
 			{"give up", func() error { return r.GiveUp(t.Context(), tenant, "one", 0) }},
 			{"begin again", func() error { at = r.beginReading(t, "two"); return nil }},
@@ -211,6 +242,7 @@ func TestNoKeyOfARollStaysForEver(t *testing.T) {
 				return r.Install(t.Context(), tenant, "two", action.RollState{At: at, Whole: at})
 			}},
 			{"forget", func() error { return r.Forget(t.Context(), device(2)) }},
+			{"learn", func() error { return r.Learn(t.Context(), tenant, inventory(2, 1)) }},
 			{"begin an increment", func() error { at = r.beginReading(t, "three"); return nil }},
 			{"refresh", func() error { return r.Refresh(t.Context(), tenant, "three", inventory(8, 10)) }},
 			{"refreshed", func() error {
