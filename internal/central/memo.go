@@ -33,13 +33,14 @@ type fetched[T any] struct {
 // get returns the kept value, or fetches it. keep says how long a fetched one is
 // good; zero keeps nothing.
 func (m *memo[T]) get(ctx context.Context, c *Client, key string, fetch func(context.Context) (value T, keep time.Duration, t *action.Trouble)) (T, *action.Trouble) {
-	m.mu.Lock()
-	k, ok := m.entries[key]
-	m.mu.Unlock()
-	if ok && c.now().Before(k.until) {
-		return k.value, nil
+	if value, ok := m.kept(c, key); ok {
+		return value, nil
 	}
 	return share(ctx, c, &m.flights, key, func(ctx context.Context) (T, *action.Trouble) {
+		// Another flight may have landed since.
+		if value, ok := m.kept(c, key); ok {
+			return value, nil
+		}
 		value, keep, trouble := fetch(ctx)
 		if trouble == nil && keep > 0 {
 			m.mu.Lock()
@@ -51,6 +52,17 @@ func (m *memo[T]) get(ctx context.Context, c *Client, key string, fetch func(con
 		}
 		return value, trouble
 	})
+}
+
+// kept returns a value that is still good.
+func (m *memo[T]) kept(c *Client, key string) (value T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.entries[key]
+	if !ok || !c.now().Before(k.until) {
+		return value, false
+	}
+	return k.value, true
 }
 
 // drop forgets a value.

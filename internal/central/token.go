@@ -52,10 +52,7 @@ func (c *Client) account(cred Credential) *account { return &account{c: c, cred:
 // bearer returns a token that is in force. One that nears its end is renewed
 // aside, while it is still used.
 func (a *account) bearer(ctx context.Context) (string, *action.Trouble) {
-	a.mu.Lock()
-	t := a.token
-	a.mu.Unlock()
-	now := a.c.now()
+	t, now := a.held(), a.c.now()
 	switch {
 	case t.value != "" && now.Before(t.renew):
 		return t.value, nil
@@ -70,6 +67,12 @@ func (a *account) bearer(ctx context.Context) (string, *action.Trouble) {
 	return t.value, nil
 }
 
+func (a *account) held() token {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.token
+}
+
 // forget drops a token that was refused, unless it was replaced already.
 func (a *account) forget(value string) {
 	a.mu.Lock()
@@ -80,8 +83,11 @@ func (a *account) forget(value string) {
 }
 
 // renewal fetches a token, trying once more on a failure that may pass, and
-// keeps it.
+// keeps it; unless one was fetched since it was asked for.
 func (a *account) renewal(ctx context.Context) (token, *action.Trouble) {
+	if t := a.held(); t.value != "" && a.c.now().Before(t.renew) {
+		return t, nil
+	}
 	t, trouble := a.fetch(ctx)
 	if trouble != nil && again(ctx, trouble, a.c.timeout) {
 		t, trouble = a.fetch(ctx)
@@ -89,7 +95,9 @@ func (a *account) renewal(ctx context.Context) (token, *action.Trouble) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if trouble != nil {
-		a.token.renew = a.c.now().Add(renewalPause)
+		if pause := a.c.now().Add(renewalPause); pause.Before(a.token.expiry) { // an ended one is not tried
+			a.token.renew = pause
+		}
 		return token{}, outage(trouble)
 	}
 	a.token = t

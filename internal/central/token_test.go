@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +47,50 @@ func TestManyCallersShareOneToken(t *testing.T) {
 	}
 	all.Wait()
 	r.counts(t, map[string]int{tokens: 1, "/whoami/v1": 1, devices: 50})
+}
+
+// A caller that found nothing kept must not fetch what another one fetched
+// before this one's own flight began.
+func TestWhoComesLateFetchesNothingAgain(t *testing.T) {
+	r := newRig(t, nil, nil)
+	together := func(ask func() *action.Trouble) {
+		t.Helper()
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if trouble := ask(); trouble != nil {
+					t.Errorf("%+v", trouble)
+				}
+			})
+		}
+		all.Wait()
+	}
+
+	var fetches atomic.Int64
+	var m memo[int64]
+	fetch := func(context.Context) (int64, time.Duration, *action.Trouble) {
+		return fetches.Add(1), time.Hour, nil
+	}
+	const values = 2000
+	for i := range values {
+		together(func() *action.Trouble {
+			_, trouble := m.get(t.Context(), r.Client, strconv.Itoa(i), fetch)
+			return trouble
+		})
+	}
+	if got := fetches.Load(); got != values {
+		t.Errorf("%d fetches of %d values", got, values)
+	}
+
+	const ends = 200
+	for range ends {
+		r.reads.forget(r.reads.token.value)
+		together(func() *action.Trouble {
+			_, trouble := r.reads.bearer(t.Context())
+			return trouble
+		})
+	}
+	r.counts(t, map[string]int{tokens: ends})
 }
 
 func TestTokenIsRenewedEarlyAndAside(t *testing.T) {
@@ -88,9 +134,12 @@ func TestFailedRenewalLeavesTheOldToken(t *testing.T) {
 	r.pass(59*time.Minute + time.Second)
 	r.present(t)
 	r.pass(time.Minute)
-	if live, trouble := r.Present(t.Context(), dev); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Class != action.Transient {
-		t.Errorf("after its end: %+v, %+v; want an outage", live, trouble)
+	for range 2 {
+		if live, trouble := r.Present(t.Context(), dev); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Class != action.Transient {
+			t.Errorf("after its end: %+v, %+v; want an outage", live, trouble)
+		}
 	}
+	r.counts(t, map[string]int{"/whoami/v1": 1, devices: 2}) // an ended token is not tried
 	lift()
 	r.present(t)
 }
