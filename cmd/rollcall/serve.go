@@ -198,6 +198,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
 		Budget: s.store.Budget(s.cfg.CentralLimits), Roll: s.store,
 		Shared: s.store, MergeWindow: s.cfg.CentralMergeWindow, MergeSize: s.cfg.CentralMergeSize,
+		Told: s.inventoryRead,
 	})
 	if err != nil {
 		return nil, nil, usageError{err}
@@ -207,6 +208,18 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		Installation: s.mark, Roll: s.store,
 	})
 	return client, runner, nil
+}
+
+// inventoryRead tells of a tenant's inventory that was read for the roll.
+func (s service) inventoryRead(r central.Reading) {
+	event, says := s.log.Debug(), "the roll was refreshed"
+	switch {
+	case r.Err != nil:
+		event, says = s.log.Warn().Err(r.Err), "the inventory could not be read for the roll; Central is asked for each device"
+	case r.Whole:
+		event, says = s.log.Info(), "the inventory was read for the roll"
+	}
+	event.Str("tenantId", r.TenantID).Bool("whole", r.Whole).Int("devices", r.Devices).Dur("tookMs", r.Took).Msg(says)
 }
 
 // edge is the HTTP handler.

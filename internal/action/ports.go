@@ -372,6 +372,7 @@ type Vitals struct {
 	Paused       int   // tenants; the global switch counts as one
 	Unsettled    int   // deletes whose outcome is not known
 	Unexported   int64 // audit entries not yet written to standard output
+	RollsFailing int   // tenants of which the last reading of the inventory failed, a short while ago
 }
 
 // Exclusion is one row of the feed that keeps devices out of the next search.

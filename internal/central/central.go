@@ -50,6 +50,8 @@ type Options struct {
 	Shared      action.SharedReads
 	MergeWindow time.Duration
 	MergeSize   int
+	// Told is told how each reading of an inventory for the roll ended; nil = nobody is.
+	Told func(Reading)
 	// Dial opens connections; nil = a plain dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -65,6 +67,7 @@ type Client struct {
 	http    *http.Client
 	budget  action.Budget
 	roll    action.Roll
+	told    func(Reading)
 	aside   sync.WaitGroup  // readings of inventories, and reads for many
 	ending  context.Context // ends them
 	end     context.CancelFunc
@@ -93,12 +96,15 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, shared: o.Shared}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, told: o.Told, shared: o.Shared}
 	c.merging = merger{busy: cmp.Or(o.MergeWindow, mergeWindow), size: cmp.Or(o.MergeSize, mergeSize)}
 	c.sharing.id = uuid.NewString()
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.told == nil {
+		c.told = func(Reading) {}
 	}
 	if c.dial == nil {
 		c.dial = (&net.Dialer{Timeout: o.Timeout}).DialContext

@@ -179,13 +179,24 @@ func (c *Client) renewRoll(ctx context.Context, p place, st action.RollState) {
 		stop := context.AfterFunc(c.ending, cancel) //nolint:contextcheck // the client's end, not the caller's
 		defer stop()
 		c.aside.Go(func() { r.keepTurn(ctx, cancel) })
-		if r.read(ctx) == nil {
+		err := r.read(ctx)
+		c.told(Reading{TenantID: p.tenantID, Whole: r.since.IsZero(), Devices: r.h.count, Took: c.now().Sub(r.state.Heard), Err: err})
+		if err == nil {
 			return
 		}
 		end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), rollTell)
 		defer cancelEnd()
 		_ = c.roll.GiveUp(end, p.tenantID, r.id, rollAgain) // Central is asked itself meanwhile
 	})
+}
+
+// Reading is how one reading of a tenant's inventory for the roll ended.
+type Reading struct {
+	TenantID string
+	Whole    bool // of all devices; else of those heard from since the last one
+	Devices  int  // that came
+	Took     time.Duration
+	Err      error // why it failed, in words for an operator; the roll is then as it was
 }
 
 // reading is one read of the inventory under way.
@@ -196,6 +207,7 @@ type reading struct {
 	since time.Time // zero = of all devices
 	h     hearing
 	pages atomic.Int64 // still to come, as far as known
+	kept  error        // why a page could not be kept
 	state action.RollState
 }
 
@@ -220,15 +232,17 @@ func (r *reading) read(ctx context.Context) error {
 		query.Set("lastSeenAfter", r.since.UTC().Format(centralLayout))
 	}
 	r.h = hearing{since: r.since, seen: map[string]bool{}, pace: pace{most: fleetPages}}
-	r.h.yield = func(devices []policy.Device, _ *action.Trouble) bool { return r.take(ctx, devices) == nil }
+	r.h.yield = func(devices []policy.Device, _ *action.Trouble) bool {
+		r.kept = r.take(ctx, devices)
+		return r.kept == nil
+	}
 	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, true, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		r.pages.Store(int64(max(total/largestPage+1-r.h.taken-1, 0)))
-		more, trouble := r.h.take(ctx, devices, total)
-		if trouble == nil && r.h.enough {
-			trouble = unusable(whatRoll, "it could not be kept")
-		}
-		return more, trouble
+		return r.h.take(ctx, devices, total)
 	})
+	if r.kept != nil {
+		return r.kept
+	}
 	if trouble == nil {
 		trouble = r.h.announced.notWhole(whatRoll, r.h.count)
 	}

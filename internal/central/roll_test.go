@@ -241,12 +241,16 @@ func TestAReadingThatIsRefusedIsGivenUp(t *testing.T) {
 		r.sim.Put(tenantID, machine(fmt.Sprintf("dddddddd-0000-4000-8000-%012d", i), "X", r.clock()))
 	}
 	l := &ledgerless{book: book{state: action.RollState{Asked: rollWorth, Failed: r.clock()}}, given: make(chan error, 1)}
-	r.Client = r.another(t, func(o *Options) { o.Roll = l })
+	told := make(chan Reading, 1)
+	r.Client = r.another(t, func(o *Options) { o.Roll, o.Told = l, func(r Reading) { told <- r } })
 	if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound {
 		t.Fatalf("after a reading that failed Central is asked itself: %+v", trouble)
 	}
 	if err := <-l.given; err != nil {
 		t.Error(err)
+	}
+	if got := <-told; !errors.Is(got.Err, action.ErrNotTheTurn) || got.TenantID != tenantID || !got.Whole || got.Devices == 0 {
+		t.Errorf("told %+v", got)
 	}
 	for _, c := range r.sim.Journal() {
 		if c.Query.Has("pageFromKey") && strings.Contains(c.Query.Get("sort"), "id") {

@@ -75,8 +75,8 @@ const vitalsTime = time.Second
 // vitals shows what the store holds, read anew at each scrape. Every replica
 // shows the same numbers, so that an alert takes the largest, not their sum.
 type vitals struct {
-	books                                                 action.Books
-	up, failures, circuits, paused, unsettled, unexported *prometheus.Desc
+	books                                                        action.Books
+	up, failures, circuits, paused, unsettled, unexported, rolls *prometheus.Desc
 }
 
 func newVitals(books action.Books) vitals {
@@ -91,12 +91,13 @@ func newVitals(books action.Books) vitals {
 		paused:     desc("paused", "Tenants whose deletes are paused; the global switch counts as one."),
 		unsettled:  desc("deletes_unsettled", "Deletes whose outcome is not known yet."),
 		unexported: desc("audit_unexported", "Audit entries that were not yet written to standard output."),
+		rolls:      desc("rolls_failing", "Tenants whose inventory could not be read when it was last wanted, so that Central is asked for each device."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (v vitals) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{v.up, v.failures, v.circuits, v.paused, v.unsettled, v.unexported} {
+	for _, d := range []*prometheus.Desc{v.up, v.failures, v.circuits, v.paused, v.unsettled, v.unexported, v.rolls} {
 		to <- d
 	}
 }
@@ -122,4 +123,5 @@ func (v vitals) Collect(to chan<- prometheus.Metric) {
 	gauge(v.paused, float64(now.Paused))
 	gauge(v.unsettled, float64(now.Unsettled))
 	gauge(v.unexported, float64(now.Unexported))
+	gauge(v.rolls, float64(now.RollsFailing))
 }

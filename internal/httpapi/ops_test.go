@@ -150,7 +150,7 @@ func (f *fakeBooks) Vitals(ctx context.Context) (action.Vitals, error) {
 	}
 	return action.Vitals{
 		Failures:     map[string]int{"verify": 3, "come-back": 1},
-		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6,
+		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6, RollsFailing: 7,
 	}, f.err
 }
 
@@ -158,7 +158,7 @@ func TestMetricsShowWhatAnAlertMayBeSetOn(t *testing.T) {
 	w := newEdge(t).send(t, "GET", "/metrics", "", header("Authorization", ""))
 	for _, want := range []string{
 		`rollcall_failures{kind="verify"} 3`, `rollcall_failures{kind="delete"} 0`, `rollcall_failures{kind="come-back"} 1`,
-		"rollcall_circuits_open 2", "rollcall_paused 4", "rollcall_deletes_unsettled 5", "rollcall_audit_unexported 6", "rollcall_state_up 1",
+		"rollcall_circuits_open 2", "rollcall_paused 4", "rollcall_deletes_unsettled 5", "rollcall_audit_unexported 6", "rollcall_rolls_failing 7", "rollcall_state_up 1",
 	} {
 		if !strings.Contains(w.Body.String(), "\n"+want+"\n") {
 			t.Errorf("no %s", want)
@@ -175,7 +175,7 @@ func TestMetricsOfAStoreThatDoesNotAnswerAreAbsent(t *testing.T) {
 	if w.Code != 200 || !strings.Contains(text, "\nrollcall_state_up 0\n") || !strings.Contains(text, "go_goroutines") {
 		t.Errorf("%d, without rollcall_state_up 0", w.Code)
 	}
-	for _, name := range []string{"rollcall_failures", "rollcall_circuits_open", "rollcall_paused", "rollcall_deletes_unsettled", "rollcall_audit_unexported"} {
+	for _, name := range []string{"rollcall_failures", "rollcall_circuits_open", "rollcall_paused", "rollcall_deletes_unsettled", "rollcall_audit_unexported", "rollcall_rolls_failing"} {
 		if strings.Contains(text, "\n"+name) {
 			t.Errorf("%s is shown", name)
 		}

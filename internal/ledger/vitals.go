@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -41,11 +42,17 @@ type vital struct {
 	meta     *redis.SliceCmd
 	inflight *redis.IntCmd
 	exported *redis.StringCmd
+	roll     *redis.StringCmd
 }
+
+// rollFails is how long a reading of an inventory that failed counts: one that is
+// still wanted is begun again long before, and one that nobody wants fails nobody.
+const rollFails = 30 * time.Minute
 
 // addVitals adds those of some tenants, in one round trip.
 func (s *Store) addVitals(ctx context.Context, v *action.Vitals, tenants []string) error {
 	pipe := s.rdb.Pipeline()
+	clock := pipe.Time(ctx)
 	asked := make([]vital, len(tenants))
 	for i, t := range tenants {
 		asked[i] = vital{
@@ -53,13 +60,18 @@ func (s *Store) addVitals(ctx context.Context, v *action.Vitals, tenants []strin
 			meta:     pipe.HMGet(ctx, keyMeta.of(t), "circuit", "paused", "seq"),
 			inflight: pipe.ZCard(ctx, keyInflight.of(t)),
 			exported: pipe.HGet(ctx, keyChain.of(t), "seq"),
+			roll:     pipe.HGet(ctx, keyRoll.of(t, "state"), "failed"),
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return away(err)
 	}
+	now, err := clock.Result()
+	if err != nil {
+		return away(err)
+	}
 	for _, a := range asked {
-		if err := a.add(v); err != nil {
+		if err := a.add(v, now.Add(s.offset())); err != nil {
 			return away(err)
 		}
 	}
@@ -68,7 +80,7 @@ func (s *Store) addVitals(ctx context.Context, v *action.Vitals, tenants []strin
 
 // add adds one tenant's numbers. Each command has an error of its own: that of the
 // pipeline is only the first one's.
-func (a vital) add(v *action.Vitals) error {
+func (a vital) add(v *action.Vitals, now time.Time) error {
 	for _, err := range []error{a.failures.Err(), a.meta.Err(), a.inflight.Err()} {
 		if err != nil {
 			return err
@@ -91,16 +103,28 @@ func (a vital) add(v *action.Vitals) error {
 	if err != nil {
 		return err
 	}
-	exported, err := a.exported.Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	done, err := number(exported)
+	exported, err := numberIn(a.exported)
 	if err != nil {
 		return err
 	}
-	v.Unexported += max(0, written-done)
+	v.Unexported += max(0, written-exported)
+	failed, err := numberIn(a.roll)
+	if err != nil {
+		return err
+	}
+	if failed > 0 && now.Sub(time.UnixMilli(failed)) < rollFails {
+		v.RollsFailing++
+	}
 	return nil
+}
+
+// numberIn reads the number in a field.
+func numberIn(cmd *redis.StringCmd) (int64, error) {
+	s, err := cmd.Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, err
+	}
+	return number(s)
 }
 
 // number reads a sequence; one that does not exist is 0.

@@ -215,6 +215,34 @@ func TestVitalsCountDeletesThatAreNotSettled(t *testing.T) {
 	})
 }
 
+func TestVitalsCountInventoriesThatCouldNotBeRead(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		failing := func(when string, want int) {
+			t.Helper()
+			if got := r.vitals(t).RollsFailing; got != want {
+				t.Errorf("%s: %d, want %d", when, got, want)
+			}
+		}
+		fails := func(reading string) {
+			t.Helper()
+			r.beginReading(t, reading)
+			if err := r.GiveUp(t.Context(), dev.TenantID, reading, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.note(t, action.Note{})
+		failing("before any", 0)
+		fails("one")
+		failing("after one that failed", 1)
+		r.pass(time.Hour)
+		failing("long after, when nobody wants one", 0)
+		fails("two")
+		failing("after another one", 1)
+		r.rolled(t, "three", inventory(0, 10))
+		failing("after one that succeeded", 0)
+	})
+}
+
 func TestVitalsCountWhatIsNotExported(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		for range 5 {
