@@ -44,7 +44,7 @@ type crashForm struct {
 
 func crashForms() map[string]crashForm {
 	return map[string]crashForm{
-		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 2, 40, 2 * time.Minute},
+		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 2, 40, 6 * time.Minute},
 		"long": {"long", true, 1, 200, 1400 * time.Millisecond, 20, 4, 10, 1000, 14 * time.Minute},
 	}
 }
