@@ -52,7 +52,7 @@ func TestReviewAClockThatWasAheadWhenTheRollWasReadLeavesNoGap(t *testing.T) {
 			s.pass(8 * time.Minute)
 			s.alive("WS-NEW-00015", 0)
 			s.pass(3 * time.Minute)
-			s.refreshed(events) // the first ten are searched for, and what is found of them is learned
+			s.refreshed(events)
 			s.want(s.act("evaluate", map[string]any{"event": events[15]}), "manual", "DUPLICATE_ACTIVE")
 		})
 	}
