@@ -84,7 +84,7 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 	query := fleetQuery()
 	query.Set("hostnameContains", value)
 	var all []policy.Device
-	seen, promised := map[string]bool{}, 0
+	seen, promised := map[string]bool{}, -1
 	trouble := c.pages(ctx, p, whatSearch, query, maxPages, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		promised = max(promised, total)
 		for _, d := range devices {
@@ -98,11 +98,13 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 		}
 		return true, nil
 	})
-	if trouble == nil && len(all) < promised {
-		trouble = unusable(whatSearch, "fewer devices came than were announced")
-	}
-	if trouble != nil {
+	switch {
+	case trouble != nil:
 		return nil, trouble
+	case promised < 0, promised == 0 && len(all) > 0:
+		return nil, unusable(whatSearch, "it does not say how many devices there are")
+	case len(all) < promised:
+		return nil, unusable(whatSearch, "fewer devices came than were announced")
 	}
 	return all, nil
 }
