@@ -83,6 +83,33 @@ func TestReviewRowsUnderTheWrongHeaderMakeNoEvents(t *testing.T) {
 	}
 }
 
+// In the columns as Get-ADComputer writes them a slip of one cell makes a row say that
+// it is something else than a computer. It is not passed over for that: the account may
+// be one in use.
+func TestReviewARowThatSlippedIsNoForeignOne(t *testing.T) {
+	const (
+		header = "DistinguishedName,DNSHostName,Enabled,Name,ObjectClass,ObjectGUID,SamAccountName\n"
+		dead   = `"CN=PC,OU=Disabled,DC=x,DC=test",pc.x.test,False,PC,computer,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0001,PC$` + "\n"
+		two    = `"CN=OTHER,OU=Disabled,DC=x,DC=test",,False,OTHER,computer,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0002,OTHER$` + "\n"
+	)
+	for _, tt := range []struct {
+		name, row string
+		code      int
+		want      []string
+	}{
+		{"a cell too many before the name", `"CN=PC,OU=Staff,DC=x,DC=test",pc.x.test,True,,PC,computer,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0003`, exitDone, []string{"OTHER"}},
+		{"the name in DNS is lost", `"CN=PC,OU=Staff,DC=x,DC=test",True,PC,computer,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0003,PC$,`, exitDone, []string{"OTHER"}},
+		{"the distinguished name is lost", `pc.x.test,True,PC,computer,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0003,PC$,`, exitFailed, nil},
+		{"a user of the name", `"CN=PC,OU=Staff,DC=x,DC=test",,True,PC,user,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0003,pc`, exitDone, []string{"PC", "OTHER"}},
+		{"an account for services", `"CN=svc,OU=Staff,DC=x,DC=test",svc.x.test,True,svc,msDS-GroupManagedServiceAccount,5b0f6c3e-7f0c-4a0e-9d53-0c1d3a3f0003,svc$`, exitDone, []string{"PC", "OTHER"}},
+	} {
+		code, found, errs := sifted(t, header+dead+tt.row+"\n"+two, []string{"PC", "OTHER"})
+		if diff := cmp.Diff(tt.want, found); diff != "" || code != tt.code {
+			t.Errorf("%s: %d %s\n%s", tt.name, code, errs, diff)
+		}
+	}
+}
+
 func TestWhyAnAccountIsHeldBackIsTold(t *testing.T) {
 	left := filepath.Join(t.TempDir(), "left")
 	code, _, errs := sifted(t, adHeader+deadPC+`PC,,,"CN=PC,OU=Staff,DC=x,DC=test",Wahr`+"\n"+

@@ -210,7 +210,8 @@ const (
 type Gone struct {
 	Ref
 	Hostname  string
-	DeletedAt time.Time
+	DeletedAt time.Time // when its DELETE was sent
+	SettledAt time.Time // when it was known to be gone
 	RestoreBy time.Time // zero = not known
 	Record    []byte    // Central's record right before the delete, JSON; nil = not on record
 }

@@ -47,7 +47,7 @@ type Roll interface {
 	// brings it back, until it is forgotten again or all are read anew.
 	Forget(ctx context.Context, dev Ref) error
 	// Learn puts devices on the roll, and on the one that is being read, that Central
-	// was found to have.
+	// was found to have; but none in the place of a record that was seen later.
 	Learn(ctx context.Context, tenantID string, devices []policy.Device) error
 }
 

@@ -65,7 +65,7 @@ func (w *watchlist) hear(d policy.Device) {
 			continue
 		}
 		for _, i := range gone {
-			if deleted := w.gone[i].DeletedAt; returned(t.Sign, d, deleted) && w.after(deleted, d) {
+			if g := w.gone[i]; returned(t.Sign, d, g.DeletedAt) && w.after(g, d) {
 				w.sights[i] = append(w.sights[i], sight{t, d})
 			}
 		}
@@ -96,10 +96,11 @@ func (w *watchlist) recall(f RollFinds) {
 }
 
 // after reports whether a heard device was in Central after a delete. What was read
-// then was; what is told from memory may stem from before, and the device that was
-// deleted stand on it still.
-func (w *watchlist) after(deleted time.Time, d policy.Device) bool {
-	return w.asOf.IsZero() || w.asOf.After(deleted) || d.LastSeenAt.Known() && d.LastSeenAt.Value.After(deleted)
+// then was; what is told from memory may stem from before, or from while the DELETE was
+// under way, and the device that was deleted stand on it still.
+func (w *watchlist) after(g Gone, d policy.Device) bool {
+	read := w.asOf.IsZero() || w.asOf.After(g.DeletedAt) && w.asOf.After(g.SettledAt)
+	return read || d.LastSeenAt.Known() && d.LastSeenAt.Value.After(g.DeletedAt)
 }
 
 // found lists who came back, each once, by its surest sign, in the order of the

@@ -143,20 +143,26 @@ func TestATraitThatTheRollDoesNotTellIsNobodysOwn(t *testing.T) {
 // the delete shows anything.
 func TestWhatStoodOnTheRollBeforeTheDeleteShowsNothing(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		whole time.Duration // after the delete
-		seen  policy.Field[time.Time]
-		want  int
+		name    string
+		whole   time.Duration // after the delete
+		seen    policy.Field[time.Time]
+		want    int
+		settled time.Duration // after the delete
 	}{
-		{"read before, seen before", -time.Hour, policy.Is(deletedAt()), 0},
-		{"read before, not known when seen", -time.Hour, policy.Field[time.Time]{}, 0},
-		{"read at the very time of the delete", 0, policy.Field[time.Time]{}, 0},
-		{"read before, seen since", -time.Hour, policy.Is(deletedAt().Add(time.Minute)), 1},
-		{"read since, not known when seen", time.Minute, policy.Field[time.Time]{}, 1},
+		{"read before, seen before", -time.Hour, policy.Is(deletedAt()), 0, 0},
+		{"read before, not known when seen", -time.Hour, policy.Field[time.Time]{}, 0, 0},
+		{"read at the very time of the delete", 0, policy.Field[time.Time]{}, 0, 0},
+		{"read before, seen since", -time.Hour, policy.Is(deletedAt().Add(time.Minute)), 1, 0},
+		{"read since, not known when seen", time.Minute, policy.Field[time.Time]{}, 1, 0},
+		{"read while its DELETE was under way", time.Second, policy.Field[time.Time]{}, 0, 3 * time.Second},
+		{"read before it was settled, and seen since", time.Second, policy.Is(deletedAt().Add(time.Minute)), 1, time.Hour},
+		{"read after it was settled", 2 * time.Hour, policy.Field[time.Time]{}, 1, time.Hour},
 	} {
 		m := youngRoll(heardOf("OLD", func(d *policy.Device) { d.LastSeenAt = tt.seen }))
 		m.state.Whole = deletedAt().Add(tt.whole)
-		if got, _ := recalled(t, m, retired()); len(got) != tt.want {
+		gone := retired()
+		gone.SettledAt = deletedAt().Add(tt.settled)
+		if got, _ := recalled(t, m, gone); len(got) != tt.want {
 			t.Errorf("%s: %q, want %d", tt.name, signs(got), tt.want)
 		}
 	}

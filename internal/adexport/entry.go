@@ -51,7 +51,12 @@ func (e entry) fault(format string, a ...any) *Fault {
 // row makes the account of it.
 func (e entry) row(when string) (Row, error) {
 	row := Row{Line: e.line}
-	if e.foreign() {
+	switch foreign := e.foreign(); {
+	case foreign && e.slipped(): // its class is not said, or its name is not
+		_, named := e.lenientDN()
+		e.nameless = e.nameless || !named
+		return Row{}, e.fault("objectClass is no computer's, and the row holds what only a computer has")
+	case foreign:
 		row.Foreign = true
 		return row, nil
 	}
@@ -74,6 +79,19 @@ func (e entry) foreign() bool {
 	return !slices.ContainsFunc(classes, func(s string) bool {
 		return !whole(s) || slices.ContainsFunc(split(s), func(c string) bool { return strings.EqualFold(c, "computer") })
 	})
+}
+
+// slipped reports a row that is said to be of something else than a computer, and
+// looks like a computer's of which a cell was lost or came in between: the class stands
+// under another name. Only accounts for services have a name in DNS as computers do.
+func (e entry) slipped() bool {
+	for name, values := range e.values {
+		if name != "objectclass" && !isName(name) && slices.ContainsFunc(values, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), "computer") }) {
+			return true
+		}
+	}
+	service := slices.ContainsFunc(e.values["objectclass"], func(s string) bool { return strings.HasSuffix(strings.ToLower(strings.TrimSpace(s)), "serviceaccount") })
+	return !service && len(e.values["dnshostname"])+len(e.values["operatingsystem"]) > 0
 }
 
 // fill reads the attributes one by one.

@@ -84,7 +84,7 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 	query := fleetQuery()
 	query.Set("hostnameContains", value)
 	var all []policy.Device
-	seen, promised := map[string]bool{}, 0
+	seen, promised := map[string]bool{}, -1
 	trouble := c.pages(ctx, p, whatSearch, query, maxPages, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		promised = max(promised, total)
 		for _, d := range devices {
@@ -98,11 +98,13 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 		}
 		return true, nil
 	})
-	if trouble == nil && len(all) < promised {
-		trouble = unusable(whatSearch, "fewer devices came than were announced")
-	}
-	if trouble != nil {
+	switch {
+	case trouble != nil:
 		return nil, trouble
+	case promised < 0, promised == 0 && len(all) > 0:
+		return nil, unusable(whatSearch, "it does not say how many devices there are")
+	case len(all) < promised:
+		return nil, unusable(whatSearch, "fewer devices came than were announced")
 	}
 	return all, nil
 }
@@ -125,11 +127,13 @@ func announced(n *json.Number) int {
 // pages walks through pages until there are no more, or take has enough. A page
 // key that comes again, a page without items and too many pages are failures,
 // never an end. A bulk read leaves room for others, and others will rest on it: a
-// process whose clock is not Central's does not make it.
+// process whose clock is not Central's does not make it, nor one whose clock was
+// ahead when it began and was set right since.
 func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+	begun := c.now()
 	return c.rawPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
-		if at := in.clock; bulk && at.Known() && at.Value.Sub(c.now()).Abs() > policy.MaxSkew {
-			return false, unusable(what, "its clock and this service's differ by more than five minutes")
+		if bulk && !oneClock(in.clock, begun, c.now()) {
+			return false, unusable(what, "it does not say when it was made, or its clock and this service's differ by more than five minutes")
 		}
 		devices, trouble := parseAll(*in.Items)
 		if trouble != nil {
@@ -137,6 +141,13 @@ func (c *Client) pages(ctx context.Context, p place, what string, query url.Valu
 		}
 		return take(devices, announced(in.Pages.Items))
 	})
+}
+
+// oneClock reports whether a clock of this process's that told begun and tells now is
+// Central's. One that Central says nothing of may be any.
+func oneClock(central policy.Field[time.Time], begun, now time.Time) bool {
+	at := central.Value
+	return central.Known() && at.Sub(now).Abs() <= policy.MaxSkew && begun.Sub(at) <= policy.MaxSkew
 }
 
 // rawPages is pages for who wants the records as they came.

@@ -21,7 +21,9 @@ func (s *system) alive(hostname string, ago time.Duration) {
 	s.sim.Put(tenant, r)
 }
 
-// refreshed has s read the roll, which is too old or not there, until it is young.
+// refreshed has s read the roll, which is too old or not there, until it is young. The
+// first ten of the events are searched for meanwhile, and the roll learns what is found:
+// whether a reading was whole only those behind them show.
 func (s *system) refreshed(events []map[string]any) {
 	s.t.Helper()
 	s.until("the roll is refreshed", func() bool {
@@ -40,7 +42,7 @@ func TestReviewAReplicaWhoseClockIsAheadDoesNotRefreshTheRollOfTheOthers(t *test
 	events := s.fleet(50, 20)
 	s.refreshed(events)
 	s.pass(11 * time.Minute)
-	s.alive("WS-NEW-00003", time.Minute)
+	s.alive("WS-NEW-00015", time.Minute)
 	ahead.Store(int64(30*time.Minute + 11*time.Minute))
 	b := newSystem(t, setup{redisURL: url, sameClock: ahead, apart: -30 * time.Minute, roll: true, sim: s.sim, tokens: s.tokens})
 	for range 3 {
@@ -50,7 +52,7 @@ func TestReviewAReplicaWhoseClockIsAheadDoesNotRefreshTheRollOfTheOthers(t *test
 	}
 	_ = b.runner.Wait(t.Context())
 	s.until("the other has read the roll", func() bool { st := s.rollState(); return st.Young() || !st.Failed.IsZero() })
-	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+	s.want(s.act("evaluate", map[string]any{"event": events[15]}), "manual", "DUPLICATE_ACTIVE")
 }
 
 // The store's clock stepped back while nobody asked for the roll. How old it is can't
@@ -65,11 +67,11 @@ func TestReviewARollOfBeforeAStepBackOfTheStoresClockIsReadWithoutAGap(t *testin
 			events := s.fleet(50, 20)
 			s.refreshed(events)
 			s.pass(10 * time.Minute)
-			s.alive("WS-NEW-00003", 0)
+			s.alive("WS-NEW-00015", 0)
 			s.pass(30 * time.Minute)
 			s.apart.Store(int64(-back))
 			s.refreshed(events)
-			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+			s.want(s.act("evaluate", map[string]any{"event": events[15]}), "manual", "DUPLICATE_ACTIVE")
 		})
 	}
 }
@@ -81,7 +83,7 @@ func TestReviewAnAnswerThatSaysNothingRefreshesNoRoll(t *testing.T) {
 	events := s.fleet(50, 20)
 	s.refreshed(events)
 	s.pass(11 * time.Minute)
-	s.alive("WS-NEW-00003", time.Minute)
+	s.alive("WS-NEW-00015", time.Minute)
 	s.sim.Fault(centralsim.Fault{
 		Method: http.MethodGet, Status: http.StatusOK, Times: centralsim.Always, Body: `{"items":[],"pages":{"size":500}}`,
 		When: func(r *http.Request) bool {
@@ -94,7 +96,7 @@ func TestReviewAnAnswerThatSaysNothingRefreshesNoRoll(t *testing.T) {
 		}
 	}
 	s.until("the roll is read", func() bool { st := s.rollState(); return st.Young() || !st.Failed.IsZero() })
-	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+	s.want(s.act("evaluate", map[string]any{"event": events[15]}), "manual", "DUPLICATE_ACTIVE")
 }
 
 // Evidence from the roll is no younger than the roll: with it evaluate may not rest
@@ -121,7 +123,7 @@ func TestReviewAReadingThatAnnouncesEverFewerDevicesIsNoRoll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t, setup{roll: true})
 			events := s.fleet(800, 20)
-			s.alive("WS-NEW-00003", time.Minute) // behind all others, by its id
+			s.alive("WS-NEW-00015", time.Minute) // behind all others, by its id
 			s.sim.Fault(centralsim.Fault{
 				Method: http.MethodGet, Status: http.StatusOK, Times: centralsim.Always, Body: body,
 				When: func(r *http.Request) bool { return r.URL.Query().Has("pageFromKey") },
@@ -133,7 +135,7 @@ func TestReviewAReadingThatAnnouncesEverFewerDevicesIsNoRoll(t *testing.T) {
 				st := s.rollState()
 				return st.Young() || !st.Failed.IsZero()
 			})
-			s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE")
+			s.want(s.act("evaluate", map[string]any{"event": events[15]}), "manual", "DUPLICATE_ACTIVE")
 		})
 	}
 }

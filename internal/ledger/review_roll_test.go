@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/action"
+	"rollcall/internal/policy"
 )
 
 // Ids compare case-blind: who reads names the tenant as Central writes it, the watch
@@ -31,6 +32,28 @@ func TestReviewARollIsTheTenantsHoweverItsIDIsWritten(t *testing.T) {
 		}
 		if _, devices, err := r.Named(t.Context(), odd, "WS-00000"); err != nil || len(devices) != 1 {
 			t.Errorf("%q are on the roll, %v; want the one that was not forgotten", idsOf(devices), err)
+		}
+	})
+}
+
+// A search was made before a device was renamed and checked in, and what it found comes
+// after the increment that brought that: the device stays a twin of its new name's.
+func TestReviewWhatAnOlderSearchFoundTakesThePlaceOfNothingNewer(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		found := inventory(0, 2)
+		seen := found[0].LastSeenAt.Value
+		for name, later := range map[string]time.Duration{"a day": 24 * time.Hour, "a fraction of a second": 250 * time.Millisecond} {
+			now := inventory(0, 2)
+			now[0].Hostname, now[0].LastSeenAt = policy.Is("WS-NEW"), policy.Is(seen.Add(later))
+			at := r.beginReading(t, name)
+			r.write(t, name, now)
+			r.install(t, name, at, 2)
+			if err := r.Learn(t.Context(), dev.TenantID, found); err != nil {
+				t.Fatal(err)
+			}
+			if _, ids := r.onRoll(t, "ws-new"); len(ids) != 1 {
+				t.Errorf("seen %s later: %q bear the new name", name, ids)
+			}
 		}
 	})
 }

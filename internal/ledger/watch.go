@@ -38,7 +38,7 @@ func (s *Store) gonePage(ctx context.Context, tenant string, rows []redis.Z) ([]
 		}
 		g := action.Gone{
 			Ref: action.Ref{TenantID: tenant, EndpointID: ids[i]}, Hostname: v[1],
-			DeletedAt: at(v[3]), RestoreBy: at(v[2]),
+			DeletedAt: at(v[3]), SettledAt: time.UnixMilli(int64(rows[i].Score)).UTC(), RestoreBy: at(v[2]),
 		}
 		if record, ok := records.Val()[i].(string); ok {
 			g.Record = []byte(record)

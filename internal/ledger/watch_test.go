@@ -65,7 +65,7 @@ func TestGoneListsWhatWasDeletedSince(t *testing.T) {
 		}
 		for g, err := range r.Gone(t.Context(), time.Time{}) {
 			want := action.Gone{
-				Ref: action.Ref{TenantID: tenantOne, EndpointID: "a"}, Hostname: "WS-1", DeletedAt: g.DeletedAt,
+				Ref: action.Ref{TenantID: tenantOne, EndpointID: "a"}, Hostname: "WS-1", DeletedAt: g.DeletedAt, SettledAt: g.SettledAt,
 				RestoreBy: time.UnixMilli(1893456000000).UTC(), Record: []byte(`{"id":"a"}`),
 			}
 			if d := cmp.Diff(want, g); d != "" || err != nil {
@@ -73,6 +73,9 @@ func TestGoneListsWhatWasDeletedSince(t *testing.T) {
 			}
 			if st, _ := r.Standing(t.Context(), g.Ref, ""); !st.DeletedAt.Equal(g.DeletedAt) || g.DeletedAt.IsZero() {
 				t.Errorf("deleted at %s, on record %s", g.DeletedAt, st.DeletedAt)
+			}
+			if g.SettledAt.Before(g.DeletedAt) || g.SettledAt.Sub(g.DeletedAt) > time.Minute {
+				t.Errorf("deleted at %s, settled at %s", g.DeletedAt, g.SettledAt)
 			}
 			break
 		}
