@@ -14,11 +14,23 @@ import (
 
 func TestHelpIsThereForEveryCommand(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"dev"}, {"init"}, {"serve"}, {"key"}, {"key", "new"}, {"policy"}, {"policy", "check"}, {"state"}, {"state", "init"},
-		{"pause"}, {"resume"}, {"circuit-reset"}, {"healthcheck"},
+		{}, {"dev"}, {"init"}, {"serve"}, {"key"}, {"key", "new"}, {"policy"}, {"policy", "check"}, {"policy", "replay"},
+		{"audit"}, {"audit", "verify"}, {"state"}, {"state", "init"}, {"state", "restore"}, {"inventory"}, {"candidates"}, {"retire"}, {"pause"}, {"resume"}, {"circuit-reset"}, {"healthcheck"},
 	} {
 		if code, out, errs := ran(t, nil, append(args, "--help")...); code != exitDone || !strings.Contains(out, "Usage: rollcall") {
 			t.Errorf("%q --help: %d %s %s", args, code, out, errs)
+		}
+	}
+}
+
+func TestEveryVariableHasItsFlag(t *testing.T) {
+	_, help, _ := ran(t, nil, "serve", "--help")
+	for name, field := range settings() {
+		if isSecret(field) {
+			name += "_FILE"
+		}
+		if !strings.Contains(help, "$"+name+"\n") {
+			t.Errorf("serve has no flag for %s", name)
 		}
 	}
 }
