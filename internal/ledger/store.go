@@ -35,7 +35,6 @@ var (
 type Options struct {
 	URL     string        // redis://, rediss:// or unix://
 	Timeout time.Duration // of dialling, one read and one write; 2 s if zero
-	Keep    Retention     // how long what is over stays on record
 	Nodes
 	// Offset is added to Redis's own time in everything that is stored or
 	// compared. Only tests set it, so that days can pass.
@@ -50,14 +49,13 @@ type Store struct {
 	replica func(addr string) *redis.Client // for one visit; nil without Sentinel
 	offset  func() time.Duration
 	scripts map[string]*redis.Script
-	keep    Retention
 	tenants sync.Map // tenant ids that are in the set of tenants already: whether also in that of those begun
 }
 
 // Open connects to Redis. It does not wait for it: a store that is away answers
 // ErrState until it is back.
 func Open(o Options) (*Store, error) {
-	s := &Store{nodes: o.Nodes, offset: o.Offset, keep: o.Keep.orDefault()}
+	s := &Store{nodes: o.Nodes, offset: o.Offset}
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
