@@ -65,29 +65,34 @@ func Open(o Options) (*Store, error) {
 	return s, s.load()
 }
 
-// load builds the scripts: the table of arrows, the names of the keys, the prelude,
-// the script.
+// load builds the scripts: each behind what those of its kind share. Those of a
+// device's state have the table of arrows, the names of the keys and the prelude.
 func (s *Store) load() error {
 	s.scripts = map[string]*redis.Script{}
-	prelude, err := sources.ReadFile("lua/prelude.lua")
-	if err != nil {
-		return err
+	return errors.Join(
+		s.scriptsOf(luaTable()+luaKeys(), "prelude", "note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"),
+		s.scriptsOf("", "roll", "roll_named", "roll_find", "roll_begin", "roll_write", "roll_install", "roll_expect", "roll_giveup", "roll_forget", "roll_learn"),
+		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "take"),
+	)
+}
+
+// scriptsOf builds scripts of one kind, behind a text and a shared file; empty = none.
+func (s *Store) scriptsOf(before, shared string, names ...string) error {
+	if shared != "" {
+		src, err := sources.ReadFile("lua/" + shared + ".lua")
+		if err != nil {
+			return err
+		}
+		before += string(src)
 	}
-	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"} {
+	for _, name := range names {
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
 		}
-		s.scripts[name] = redis.NewScript(luaTable() + luaKeys() + string(prelude) + string(src))
+		s.scripts[name] = redis.NewScript(before + string(src))
 	}
-	for _, name := range []string{"release", "retake", "exported", "trim", "book", "slow", "take"} { // of few keys, without the prelude
-		src, err := sources.ReadFile("lua/" + name + ".lua")
-		if err != nil {
-			return err
-		}
-		s.scripts[name] = redis.NewScript(string(src))
-	}
-	return s.loadRoll()
+	return nil
 }
 
 // Close ends all connections.
