@@ -36,8 +36,13 @@ func TestEveryVariableHasItsFlag(t *testing.T) {
 }
 
 func TestWrongUsageExitsWith2(t *testing.T) {
-	for _, args := range [][]string{{}, {"nonsense"}, {"key", "new"}, {"pause"}, {"dev", "--listen", "0.0.0.0:0"}} {
-		if code, _, errs := ran(t, nil, args...); code != exitUsage || errs == "" {
+	for _, args := range [][]string{
+		{}, {"nonsense"}, {"key", "new"}, {"pause"}, {"dev", "--listen", "0.0.0.0:0"},
+		// Whoever names a tenant does not mean all of them, whatever became of its name.
+		{"resume", "--reason", "done", "--tenant", ""}, {"circuit-reset", "--reason", "done", "--tenant", " "},
+	} {
+		env := []string{"ROLLCALL_REDIS_URL=redis://127.0.0.1:1"}
+		if code, _, errs := ran(t, env, args...); code != exitUsage || errs == "" {
 			t.Errorf("%q: %d %q, want 2 and a reason", args, code, errs)
 		}
 	}
