@@ -37,11 +37,6 @@ type candidatesCmd struct {
 	SkipUnreadable bool `help:"Go on without the rows of the export of which not even the names can be read. Without it they end it: each may be the account of a device in use."`
 }
 
-// policyFlags are the settings of a command that asks the policy which OUs are meant.
-type policyFlags struct {
-	PolicyFile string `placeholder:"FILE" help:"The policy."`
-}
-
 // Help is what --help says below the flags.
 func (candidatesCmd) Help() string {
 	return `Every account below the OUs is looked for among Central's devices by its short name, in any case; each device of that name makes an event, one a

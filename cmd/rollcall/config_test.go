@@ -205,6 +205,17 @@ func TestAReplicaMustHaveAnIntentInLiveModeUnlessTheStoreMayLoseThings(t *testin
 	}
 }
 
+func TestRetireHoldsWhatItUsesToTheSameBounds(t *testing.T) {
+	_, _, errs := ran(t, []string{
+		"ROLLCALL_CENTRAL_MERGE_SIZE=1000", "ROLLCALL_CENTRAL_MERGE_WINDOW=-1s", "ROLLCALL_REDIS_CLUSTER=true", "ROLLCALL_REDIS_ADDRESSES=nowhere",
+	}, "retire", "--file", "events.ndjson")
+	for _, name := range []string{"CENTRAL_MERGE_SIZE", "CENTRAL_MERGE_WINDOW", "REDIS_ADDRESSES"} {
+		if !strings.Contains(errs, "ROLLCALL_"+name+" must be") {
+			t.Errorf("not told: %s\n%s", name, errs)
+		}
+	}
+}
+
 func TestASecretIsNeverShown(t *testing.T) {
 	s := struct {
 		Plain  Secret

@@ -31,25 +31,37 @@ type storeFlags struct {
 	RedisAddresses            string `placeholder:"HOST:PORT,..." help:"Further sentinels, or nodes of the cluster."`
 }
 
+// readFlags are the settings of the credential for reads.
+type readFlags struct {
+	CentralClientID         string `placeholder:"ID" help:"Credential for reads."`
+	CentralClientSecretFile string `placeholder:"FILE" help:"Its secret."`
+	CentralIDURL            string `name:"central-id-url" placeholder:"URL" help:"Central's identity host (https://id.sophos.com)."`
+	CentralAPIURL           string `name:"central-api-url" placeholder:"URL" help:"Central's global host (https://api.central.sophos.com)."`
+	CentralLimits           string `placeholder:"RATES" help:"Calls per credential (10/s,100/m,1000/h,200000/d)."`
+	CentralTimeout          string `placeholder:"TIME" help:"One call to Central (10s)."`
+}
+
+type policyFlags struct {
+	PolicyFile string `placeholder:"FILE" help:"The policy."`
+}
+
+// serviceFlags are the settings of whoever evaluates and deletes.
 type serviceFlags struct {
 	AllowWeakRedis bool   `help:"Live mode starts on a Redis that may lose an acknowledged write, and says so (false)."`
 	Mode           string `placeholder:"MODE" help:"dry-run or live (dry-run)."`
-	PolicyFile     string `placeholder:"FILE" help:"The policy."`
-	APIKeysFile    string `name:"api-keys-file" placeholder:"FILE" help:"The API keys."`
-	TokenKeysFile  string `placeholder:"FILE" help:"Keys that seal tokens; the first seals, all open."`
+	policyFlags
+	APIKeysFile   string `name:"api-keys-file" placeholder:"FILE" help:"The API keys."`
+	TokenKeysFile string `placeholder:"FILE" help:"Keys that seal tokens; the first seals, all open."`
 
-	CentralClientID               string `placeholder:"ID" help:"Credential for reads."`
-	CentralClientSecretFile       string `placeholder:"FILE" help:"Its secret."`
+	readFlags
 	CentralDeleteClientID         string `placeholder:"ID" help:"Credential used only for deletes (the one for reads)."`
 	CentralDeleteClientSecretFile string `placeholder:"FILE" help:"Its secret."`
-	CentralIDURL                  string `name:"central-id-url" placeholder:"URL" help:"Central's identity host (https://id.sophos.com)."`
-	CentralAPIURL                 string `name:"central-api-url" placeholder:"URL" help:"Central's global host (https://api.central.sophos.com)."`
-	CentralLimits                 string `placeholder:"RATES" help:"Calls per credential (10/s,100/m,1000/h,200000/d)."`
+	CentralMergeWindow            string `placeholder:"TIME" help:"How long reads of single devices wait for others where many are asked for (150ms)."`
+	CentralMergeSize              int    `placeholder:"N" help:"How many of them make one call (100)."`
 
-	CentralTimeout string `placeholder:"TIME" help:"One call to Central (10s)."`
-	ActionTimeout  string `placeholder:"TIME" help:"One action's answer (4s)."`
-	KeyRate        int    `placeholder:"N" help:"Requests per second and API key (200)."`
-	LogLevel       string `placeholder:"LEVEL" help:"Level of the log on stderr (info)."`
+	ActionTimeout string `placeholder:"TIME" help:"One action's answer (4s)."`
+	KeyRate       int    `placeholder:"N" help:"Requests per second and API key (200)."`
+	LogLevel      string `placeholder:"LEVEL" help:"Level of the log on stderr (info)."`
 }
 
 // settingsGiven returns the settings that were typed as flags, by variable.

@@ -30,16 +30,6 @@ type inventoryCmd struct {
 	Resume       bool     `help:"Go on where a run with the same options and the same --out broke off."`
 }
 
-// readFlags are the settings of the credential for reads.
-type readFlags struct {
-	CentralClientID         string `placeholder:"ID" help:"Credential for reads."`
-	CentralClientSecretFile string `placeholder:"FILE" help:"Its secret."`
-	CentralIDURL            string `name:"central-id-url" placeholder:"URL" help:"Central's identity host (https://id.sophos.com)."`
-	CentralAPIURL           string `name:"central-api-url" placeholder:"URL" help:"Central's global host (https://api.central.sophos.com)."`
-	CentralLimits           string `placeholder:"RATES" help:"Calls per credential (10/s,100/m,1000/h,200000/d)."`
-	CentralTimeout          string `placeholder:"TIME" help:"One call to Central (10s)."`
-}
-
 // Help is what --help says below the flags.
 func (inventoryCmd) Help() string {
 	return `A row is a device in Central's own shape, which can be pasted as the central of an event; in CSV it is flat. Take the list through "rollcall retire".

@@ -49,20 +49,17 @@ func (l *listing) write(row api.InventoryDevice) error {
 	if l.form == "csv" {
 		return l.csv.Write(httpapi.InventoryCells(row))
 	}
-	var line bytes.Buffer
-	enc := json.NewEncoder(&line)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(row); err != nil {
+	text, err := httpapi.Line(row)
+	if err != nil {
 		return fmt.Errorf("row: %w", err)
 	}
-	text := line.Bytes()
 	if l.form == "json" {
 		text = append([]byte("\n"), bytes.TrimSuffix(text, []byte("\n"))...)
 		if l.count > 1 {
 			text = append([]byte(","), text...)
 		}
 	}
-	_, err := l.out.Write(text)
+	_, err = l.out.Write(text)
 	return err
 }
 

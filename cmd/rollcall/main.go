@@ -62,13 +62,13 @@ type commands struct {
 
 	Inventory inventoryCmd `cmd:"" help:"List the devices that Central has, those inactive for some days, as NDJSON, JSON or CSV."`
 
+	Candidates candidatesCmd `cmd:"" help:"Find the devices of retired accounts: an export of AD and Central's inventory in, events out. Changes nothing."`
+
 	Retire retireCmd `cmd:"" help:"Take a file of devices through evaluate and delete. Deletes nothing without --live."`
 	Key    keyCmd    `cmd:"" help:"Make API keys."`
 	Policy policyCmd `cmd:"" help:"Check policy files, and replay recorded decisions under one."`
 	Audit  auditCmd  `cmd:"" help:"Check the audit trail."`
 	State  stateCmd  `cmd:"" help:"Look after the store."`
-
-	Candidates candidatesCmd `cmd:"" help:"Find the devices of retired accounts: an export of AD and Central's inventory in, events out. Changes nothing."`
 
 	Pause        pauseCmd        `cmd:"" help:"Throw the kill switch: no device is deleted until resume. Works while the service is down."`
 	Resume       resumeCmd       `cmd:"" help:"Take the kill switch back."`

@@ -14,8 +14,8 @@ import (
 
 func TestHelpIsThereForEveryCommand(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"dev"}, {"init"}, {"serve"}, {"key"}, {"key", "new"}, {"policy"}, {"policy", "check"}, {"state"}, {"state", "init"},
-		{"pause"}, {"resume"}, {"circuit-reset"}, {"healthcheck"},
+		{}, {"dev"}, {"init"}, {"serve"}, {"key"}, {"key", "new"}, {"policy"}, {"policy", "check"}, {"policy", "replay"},
+		{"audit"}, {"audit", "verify"}, {"state"}, {"state", "init"}, {"state", "restore"}, {"inventory"}, {"candidates"}, {"retire"}, {"pause"}, {"resume"}, {"circuit-reset"}, {"healthcheck"},
 	} {
 		if code, out, errs := ran(t, nil, append(args, "--help")...); code != exitDone || !strings.Contains(out, "Usage: rollcall") {
 			t.Errorf("%q --help: %d %s %s", args, code, out, errs)
@@ -23,9 +23,26 @@ func TestHelpIsThereForEveryCommand(t *testing.T) {
 	}
 }
 
+func TestEveryVariableHasItsFlag(t *testing.T) {
+	_, help, _ := ran(t, nil, "serve", "--help")
+	for name, field := range settings() {
+		if isSecret(field) {
+			name += "_FILE"
+		}
+		if !strings.Contains(help, "$"+name+"\n") {
+			t.Errorf("serve has no flag for %s", name)
+		}
+	}
+}
+
 func TestWrongUsageExitsWith2(t *testing.T) {
-	for _, args := range [][]string{{}, {"nonsense"}, {"key", "new"}, {"pause"}, {"dev", "--listen", "0.0.0.0:0"}} {
-		if code, _, errs := ran(t, nil, args...); code != exitUsage || errs == "" {
+	for _, args := range [][]string{
+		{}, {"nonsense"}, {"key", "new"}, {"pause"}, {"dev", "--listen", "0.0.0.0:0"},
+		// Whoever names a tenant does not mean all of them, whatever became of its name.
+		{"resume", "--reason", "done", "--tenant", ""}, {"circuit-reset", "--reason", "done", "--tenant", " "},
+	} {
+		env := []string{"ROLLCALL_REDIS_URL=redis://127.0.0.1:1"}
+		if code, _, errs := ran(t, env, args...); code != exitUsage || errs == "" {
 			t.Errorf("%q: %d %q, want 2 and a reason", args, code, errs)
 		}
 	}

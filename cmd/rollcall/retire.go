@@ -145,8 +145,9 @@ func absolute(path string) string {
 // load reads the configuration that serve has, but for what concerns its callers.
 // Without --live the mode is dry-run, whatever the service's is.
 func (c *retireCmd) load(p *process) (Config, *inForce, error) {
-	cfg, bad := readConfig(p, "RedisURL", "Mode", "PolicyFile", "TokenKeys", "CentralClientID", "CentralClientSecret",
-		"CentralDeleteClientID", "CentralDeleteClientSecret", "CentralIDURL", "CentralAPIURL", "CentralTimeout", "ActionTimeout")
+	cfg, bad := readConfig(p, append(storeSettings(), "Mode", "PolicyFile", "TokenKeys", "CentralClientID", "CentralClientSecret",
+		"CentralDeleteClientID", "CentralDeleteClientSecret", "CentralIDURL", "CentralAPIURL", "CentralMergeWindow", "CentralMergeSize",
+		"CentralTimeout", "ActionTimeout")...)
 	cfg.APIKeysFile, cfg.TLSCert, cfg.TLSKey = "", "", ""
 	force := &inForce{}
 	if more, ok := errors.AsType[faults](force.load(cfg)); ok {

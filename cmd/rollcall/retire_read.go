@@ -50,7 +50,6 @@ func (f lineFault) String() string { return fmt.Sprintf("line %d: %s", f.line, f
 type retireFile struct {
 	rows []retireRow
 	bad  []lineFault
-	seen map[action.Ref]int // the line of each device
 }
 
 // readRetireFile reads a file of events or inventory rows whole. The error says
@@ -60,7 +59,7 @@ func readRetireFile(path string) (*retireFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &retireFile{seen: map[action.Ref]int{}}
+	f := &retireFile{}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // spreadsheets put it there
 	switch start := bytes.TrimSpace(text); {
 	case len(start) == 0:
@@ -243,14 +242,15 @@ func (f *retireFile) dropDoubled() {
 	for _, r := range f.rows {
 		times[r.dev]++
 	}
+	seen := map[action.Ref]int{} // the first line of each
 	f.rows = slices.DeleteFunc(f.rows, func(r retireRow) bool {
 		if times[r.dev] == 1 {
 			return false
 		}
-		if first, again := f.seen[r.dev]; again {
+		if first, again := seen[r.dev]; again {
 			f.fault(r.line, "is the device of line %d again: leave one of them", first)
 		} else {
-			f.seen[r.dev] = r.line
+			seen[r.dev] = r.line
 			f.fault(r.line, "the device stands in the file %d times", times[r.dev])
 		}
 		return true

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -158,8 +157,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 		return err
 	}
 	defer client.Close()
-	leaving := &atomic.Bool{}
-	handler, err := s.edge(runner, client, leaving)
+	handler, err := s.edge(runner, client, ctx.Done())
 	if err != nil {
 		return err
 	}
@@ -179,7 +177,7 @@ func (s service) run(ctx context.Context, hup <-chan os.Signal, reload func()) e
 	loops.Go(func() { reloads(background, hup, reload) })
 	bound := s.cfg.ActionTimeout + s.cfg.CentralTimeout + drainLeast
 	err = server{
-		log: s.log, listener: ln, handler: handler, leaving: leaving,
+		log: s.log, listener: ln, handler: handler,
 		drainMin: drainLeast, drainMax: drainMost, bound: bound,
 	}.serve(ctx)
 	stop()
@@ -222,10 +220,10 @@ func (s service) inventoryRead(r central.Reading) {
 	event.Str("tenantId", r.TenantID).Bool("whole", r.Whole).Int("devices", r.Devices).Dur("tookMs", r.Took).Msg(says)
 }
 
-// edge is the HTTP handler.
-func (s service) edge(runner *action.Runner, inventory action.Inventory, leaving *atomic.Bool) (http.Handler, error) {
+// edge is the HTTP handler. It is not ready any more once stopping is closed.
+func (s service) edge(runner *action.Runner, inventory action.Inventory, stopping <-chan struct{}) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Runner: runner, Books: s.store, Keys: s.force.Keys, Ready: s.ready, Stopping: leaving.Load, Log: s.log,
+		Runner: runner, Books: s.store, Keys: s.force.Keys, Ready: s.ready, Stopping: stopping, Log: s.log,
 		Spec: rollcall.OpenAPI(), Version: version(), Mode: s.cfg.Mode, KeyRate: s.cfg.KeyRate,
 		PolicyVersion: func() string { return s.force.Rules().Params.Version }, Weak: func() []string { return s.weak },
 		Candidate: candidate, Inventory: inventory,

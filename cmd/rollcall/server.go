@@ -33,7 +33,6 @@ type server struct {
 	log      zerolog.Logger
 	listener net.Listener
 	handler  http.Handler
-	leaving  *atomic.Bool // set when the process was asked to end: not ready any more
 
 	drainMin time.Duration // how long at least the listener stays open after that
 	drainMax time.Duration // how long at most, while requests are running
@@ -60,7 +59,6 @@ func (s server) serve(ctx context.Context) error {
 		return fmt.Errorf("listener: %w", err)
 	case <-ctx.Done():
 	}
-	s.leaving.Store(true)
 	s.log.Info().Int64("running", running.Load()).Msg("asked to end; letting requests finish")
 	s.drain(&running)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.bound)

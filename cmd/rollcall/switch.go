@@ -3,28 +3,29 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"rollcall/internal/action"
 	"rollcall/internal/ledger"
+	"rollcall/internal/record"
 )
 
 // switchFlags say who throws a switch, and why.
 type switchFlags struct {
 	storeFlags `group:"settings"`
-	Tenant     string `placeholder:"UUID" help:"Only this tenant; else all."`
-	Reason     string `required:"" help:"Why, for the audit trail."`
-	By         string `help:"Who; the user of the operating system if not given."`
+	Tenant     *string `placeholder:"UUID" help:"Only this tenant; else all."`
+	Reason     string  `required:"" help:"Why, for the audit trail."`
+	By         string  `help:"Who; the user of the operating system if not given."`
 }
 
 // throw throws a switch right in the store, so that it works while the service
 // is down.
 func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Store, action.Switch) (action.SwitchState, error)) error {
-	tenant := strings.ToLower(strings.TrimSpace(f.Tenant))
-	if tenant != "" && (len(tenant) != 36 || uuid.Validate(tenant) != nil) {
-		return usagef("--tenant must be a tenant's id (a UUID): a switch thrown for %q would stop nothing", f.Tenant)
+	tenant := ""
+	if f.Tenant != nil {
+		var ok bool
+		if tenant, ok = record.ID(*f.Tenant); !ok {
+			return usagef("--tenant must be a tenant's id (a UUID), and %q is none", *f.Tenant)
+		}
 	}
 	store, err := openStore(p)
 	if err != nil {

@@ -35,12 +35,12 @@ var ErrNotTheTurn = errors.New("another reading has the turn")
 
 // Roll keeps, for each tenant, what Central's inventory was when it was last read,
 // for all replicas. It is never half of one reading and half of another: one that
-// lost a part is none. All its times are by the ledger's clock.
+// lost a part is none. When it was read is told by the ledger's clock.
 type Roll interface {
 	RollReadings
 	// Named returns the state of a tenant's roll, and the devices on it with a host
 	// name's key (see [policy.NameKey]), with those whose name can't be read. Without
-	// a name it only counts who asks.
+	// a name it returns the state alone, and counts who asks.
 	Named(ctx context.Context, tenantID, hostname string) (RollState, []policy.Device, error)
 	// Forget takes a device off the roll, and off the one that is being read: Central
 	// does not have it any more. A page that was asked for before and comes later

@@ -118,8 +118,8 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends readings of inventories and reads for many, and frees idle connections. Other calls under
-// way end by themselves.
+// Close ends readings of inventories and reads for many, and frees idle
+// connections. Other calls under way end by themselves.
 func (c *Client) Close() {
 	c.end()
 	c.aside.Wait()

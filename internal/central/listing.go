@@ -131,13 +131,9 @@ func (l *listing) read(ctx context.Context) *action.Trouble {
 
 // page asks for one page.
 func (l *listing) page(ctx context.Context, n int) (tenantPage, *action.Trouble) {
-	name := "X-Partner-ID"
-	if l.who.kind == "organization" {
-		name = "X-Organization-ID"
-	}
 	u := l.c.hosts.api.JoinPath(l.who.kind, "v1/tenants")
 	u.RawQuery = url.Values{"page": {strconv.Itoa(n)}, "pageSize": {strconv.Itoa(tenantsPage)}, "pageTotal": {"true"}}.Encode()
-	r, trouble := l.c.reads.get(ctx, request{what: whatTenants, url: u, header: map[string]string{name: l.who.id}, limit: maxList, bulk: true})
+	r, trouble := l.c.reads.get(ctx, request{what: whatTenants, url: u, header: l.who.header(), limit: maxList, bulk: true})
 	if trouble != nil {
 		return tenantPage{}, trouble
 	}
@@ -162,15 +158,14 @@ func (l *listing) add(raw json.RawMessage) {
 	host, _ := in.APIHost.(string)
 	s := seat{id: strings.ToLower(id)}
 	s.name, _ = in.Name.(string)
-	permanent := func(text string) *action.Trouble { return &action.Trouble{Class: action.Permanent, Text: text} }
 	base, err := l.c.hosts.allow(host)
 	switch {
 	case !isUUID(id):
-		s.id, s.trouble = "", permanent("Central lists a tenant without an id that can be read.")
+		s.id, s.trouble = "", &action.Trouble{Class: action.Permanent, Text: "Central lists a tenant without an id that can be read."}
 	case l.seen[s.id]:
 		return
 	case host == "":
-		s.trouble = permanent("Central lists the tenant without a host for its API, so nothing of it can be read.")
+		s.trouble = hostless()
 	case err != nil:
 		s.trouble = strangeHost("the tenant")
 	default:

@@ -49,7 +49,7 @@ type lanes struct {
 	begun time.Time // the last of them
 }
 
-// open reports whether another read is to be begun.
+// open begins a lane where another read is to be made now, and reports whether it did.
 func (l *lanes) open() bool {
 	if l.n > 0 && (l.n >= mergeLanes || time.Since(l.begun) < mergeSlow) {
 		return false

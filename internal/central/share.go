@@ -184,7 +184,7 @@ func (s *sharing) waiters(tenantID string, taken []action.AskedRead) []*mergeWai
 	return out
 }
 
-// open reports whether this process is to begin another read.
+// open notes that something is asked, and begins a lane like [lanes.open].
 func (s *sharing) open(tenantID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

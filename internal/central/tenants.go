@@ -27,6 +27,14 @@ type identity struct {
 	region   *url.URL // a tenant's own host; nil for other kinds
 }
 
+// header names a partner's or an organization's account.
+func (i identity) header() map[string]string {
+	if i.kind == "organization" {
+		return map[string]string{"X-Organization-ID": i.id}
+	}
+	return map[string]string{"X-Partner-ID": i.id}
+}
+
 // place is where a tenant's devices are asked for.
 type place struct {
 	base     *url.URL
@@ -103,12 +111,8 @@ func (a *account) whoami(ctx context.Context) (identity, time.Duration, *action.
 
 // lookUp asks a partner's or organization's account for one of its tenants.
 func (a *account) lookUp(ctx context.Context, who identity, tenantID string) (place, time.Duration, *action.Trouble) {
-	name := "X-Partner-ID"
-	if who.kind == "organization" {
-		name = "X-Organization-ID"
-	}
 	r, trouble := a.get(ctx, request{what: whatTenant, url: a.c.hosts.api.JoinPath(who.kind, "v1/tenants", tenantID),
-		header: map[string]string{name: who.id}, limit: maxSingle})
+		header: who.header(), limit: maxSingle})
 	switch {
 	case trouble != nil:
 		return place{}, 0, trouble
@@ -126,11 +130,16 @@ func (a *account) lookUp(ctx context.Context, who identity, tenantID string) (pl
 	case !strings.EqualFold(in.ID, tenantID):
 		return place{}, 0, unusable(whatTenant, "it is of another tenant")
 	case in.APIHost == "":
-		return place{}, 0, &action.Trouble{Class: action.Permanent, Text: "Central lists the tenant without a host for its API, so nothing of it can be read."}
+		return place{}, 0, hostless()
 	}
 	base, err := a.c.hosts.allow(in.APIHost)
 	if err != nil {
 		return place{}, 0, strangeHost("the tenant")
 	}
 	return place{base: base, tenantID: in.ID}, keepPlace, nil
+}
+
+// hostless is the trouble of a tenant that is listed without a host.
+func hostless() *action.Trouble {
+	return &action.Trouble{Class: action.Permanent, Text: "Central lists the tenant without a host for its API, so nothing of it can be read."}
 }

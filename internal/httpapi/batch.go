@@ -128,7 +128,7 @@ func (b *batch) run(ctx context.Context, call *action.Call, raw json.RawMessage)
 		return action.Result{}, err
 	}
 	lookBy := b.lookBy
-	if b.s.cfg.Stopping() { // who waits for the process to end shall not wait for Central
+	if b.s.stopping() { // who waits for the process to end shall not wait for Central
 		lookBy = time.Now()
 	}
 	return in.run(ctx, *call, lookBy)

@@ -393,7 +393,9 @@ func TestAnItemThatWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestAProcessThatEndsAsksCentralNoMore(t *testing.T) {
-	e, m, l := crowd(t, func(c *Config) { c.Stopping = func() bool { return true } })
+	stopping := make(chan struct{})
+	close(stopping)
+	e, m, l := crowd(t, func(c *Config) { c.Stopping = stopping })
 	a := e.answered(t, evaluateBatch, nths(3), 3)
 	if got := outcomes(a); got["skip VERIFY_FAILED"] != 3 || m.looks.Load() != 0 || len(l.notes) != 3 {
 		t.Errorf("%v, %d looks, %d on record", got, m.looks.Load(), len(l.notes))

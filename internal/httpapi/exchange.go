@@ -123,15 +123,23 @@ func (s *server) end(x *exchange, p any) {
 // write marshals before it begins to answer, so that what can't be marshalled
 // can still become an error.
 func (x *exchange) write(status int, kind string, body any) error {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
+	text, err := Line(body)
+	if err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
 	x.head(kind)
-	x.c.Data(status, kind, out.Bytes())
+	x.c.Data(status, kind, text)
 	return nil
+}
+
+// Line is a value as a line of JSON, as it stands in answers and lists: what HTML
+// would escape is left as it is.
+func Line(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return out.Bytes(), err
 }
 
 // head sets the headers of an answer that is about to begin.

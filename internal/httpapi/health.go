@@ -19,10 +19,20 @@ type health struct {
 // livez says that the process runs, whatever it can reach.
 func (s *server) livez(x *exchange) error { return x.ok(health{"alive"}) }
 
+// stopping reports whether the process is ending.
+func (s *server) stopping() bool {
+	select {
+	case <-s.cfg.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // readyz says whether requests should be sent here. Central does not count: a
 // service that is up must say that it could not verify, not vanish.
 func (s *server) readyz(x *exchange) error {
-	if s.cfg.Stopping() {
+	if s.stopping() {
 		return fmt.Errorf("%w: %w", errNotReady, errors.New("stopping"))
 	}
 	ctx, cancel := context.WithTimeout(x.c.Request.Context(), readyTime)

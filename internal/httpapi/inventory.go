@@ -16,7 +16,6 @@ import (
 const (
 	inventoriesAtOnce = 4                // each holds a page of devices, and their ids
 	inventoryPatience = 15 * time.Minute // how long a page may take, where Central's limits are used up
-	stoppingEvery     = 250 * time.Millisecond
 	mostDays          = 36500
 )
 
@@ -44,25 +43,16 @@ func (s *server) inventory(x *exchange) error {
 
 // whileServing is a context that ends with the process too: an inventory may take
 // longer than the process has to end, and is better cut off than waited for.
-func (s *server) whileServing(parent context.Context) (context.Context, func()) {
+func (s *server) whileServing(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		tick := time.NewTicker(stoppingEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if s.cfg.Stopping() {
-					cancel()
-				}
-			}
+		select {
+		case <-ctx.Done():
+		case <-s.cfg.Stopping:
+			cancel()
 		}
 	}()
-	return ctx, func() { cancel(); <-done }
+	return ctx, cancel
 }
 
 // inventoryRows are the rows of the pages as they come. While a page is waited for

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,9 +245,9 @@ func TestAnInventoryMayTakeLongerThanAnAnswer(t *testing.T) {
 // An inventory may take longer than the process has to end.
 func TestAnInventoryEndsWithTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ending atomic.Bool
+		ending := make(chan struct{})
 		f := &fakeInventory{wait: func(ctx context.Context) { <-ctx.Done() }}
-		e := newEdge(t, withInventory(f), func(c *Config) { c.Stopping = ending.Load })
+		e := newEdge(t, withInventory(f), func(c *Config) { c.Stopping = ending })
 		done := make(chan *httptest.ResponseRecorder, 1)
 		go func() { done <- e.send(t, "GET", "/v1/inventory", "") }()
 		synctest.Wait()
@@ -257,7 +256,7 @@ func TestAnInventoryEndsWithTheProcess(t *testing.T) {
 			t.Fatalf("it ended by itself: %d", w.Code)
 		default:
 		}
-		ending.Store(true)
+		close(ending)
 		wantError(t, <-done, 503, api.CodeCentralUnavailable)
 	})
 }

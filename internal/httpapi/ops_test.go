@@ -18,8 +18,8 @@ import (
 )
 
 func TestHealth(t *testing.T) {
-	stopping := false
-	e := newEdge(t, func(c *Config) { c.Stopping = func() bool { return stopping } })
+	stopping := make(chan struct{})
+	e := newEdge(t, func(c *Config) { c.Stopping = stopping })
 	noKey := header("Authorization", "")
 	status := func(path string) int { return e.send(t, "GET", path, "", noKey).Code }
 	if status("/livez") != 200 || status("/readyz") != 200 {
@@ -31,7 +31,8 @@ func TestHealth(t *testing.T) {
 	if strings.Contains(w.Body.String(), "redis") || !strings.Contains(e.log.String(), "redis.example.test") {
 		t.Errorf("answer %s, log %s", w.Body, e.log)
 	}
-	e.ready, stopping = nil, true
+	e.ready = nil
+	close(stopping)
 	wantError(t, e.send(t, "GET", "/readyz", "", noKey), 503, "state_unavailable")
 	if status("/livez") != 200 {
 		t.Error("a service that stops is not alive")

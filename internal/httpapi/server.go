@@ -28,7 +28,7 @@ type Config struct {
 	Books         action.Books
 	Keys          func() *Keys                // the API keys in force
 	Ready         func(context.Context) error // nil while the store answers and may be trusted
-	Stopping      func() bool                 // optional: true once the process is ending
+	Stopping      <-chan struct{}             // optional: closed once the process is ending
 	Log           zerolog.Logger
 	Spec          []byte // openapi.yaml
 	Version       string
@@ -73,9 +73,6 @@ func New(cfg Config) (http.Handler, error) {
 
 // complete fills in what is optional and names what is missing.
 func (cfg *Config) complete() error {
-	if cfg.Stopping == nil {
-		cfg.Stopping = func() bool { return false }
-	}
 	if cfg.Weak == nil {
 		cfg.Weak = func() []string { return nil }
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
@@ -96,13 +95,10 @@ func (s *streamer) open(header []string) error {
 
 // item writes a row as JSON.
 func (s *streamer) item(row any) error {
-	var line bytes.Buffer
-	enc := json.NewEncoder(&line)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(row); err != nil {
+	text, err := Line(row)
+	if err != nil {
 		return fmt.Errorf("row: %w", err)
 	}
-	text := line.Bytes()
 	if s.format == formatJSON {
 		text = bytes.TrimSuffix(text, []byte("\n"))
 		if s.rows > 0 {

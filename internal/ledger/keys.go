@@ -24,7 +24,10 @@ const (
 	ticketIndex   = prefix + "ticket-index:"
 )
 
-// budgetKey is of the budget of calls of one of Central's credentials.
+// budgetKey is of the budget of calls of one of Central's credentials. Its
+// parts: all and bulk, sorted sets of calls by when they are made; days, hash: piece of
+// a long window -> calls in it; pause: until when nobody calls; these run out. And
+// count, the last call's number.
 func budgetKey(credential, part string) string {
 	return prefix + "central:{" + credential + "}:" + part
 }

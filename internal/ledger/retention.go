@@ -10,29 +10,15 @@ import (
 	"rollcall/internal/action"
 )
 
-// Retention is how long what is over stays on record; zero means the default.
-// What still bears on a decision never ages out: open tickets, the state of a
-// device, intents; nor does an audit entry that was not exported.
-type Retention struct {
-	Tickets   time.Duration // closed ones, since they were closed; 400 days
-	Decisions time.Duration // the latest of a device; 90 days
-	Deleted   time.Duration // the exclusion set, and Central's record; 400 days
-	Audit     time.Duration // entries that were exported; 400 days
-}
-
-// orDefault fills in what is not set.
-func (r Retention) orDefault() Retention {
-	const day = 24 * time.Hour
-	for _, x := range []struct {
-		of   *time.Duration
-		days time.Duration
-	}{{&r.Tickets, 400}, {&r.Decisions, 90}, {&r.Deleted, 400}, {&r.Audit, 400}} {
-		if *x.of <= 0 {
-			*x.of = x.days * day
-		}
-	}
-	return r
-}
+// How long what is over stays on record. What still bears on a decision never ages
+// out: open tickets, the state of a device, intents; nor does an audit entry that
+// was not exported.
+const (
+	keepTickets   = 400 * 24 * time.Hour // closed ones, since they were closed
+	keepDecisions = 90 * 24 * time.Hour  // the latest of a device
+	keepDeleted   = 400 * 24 * time.Hour // the exclusion set, and Central's record
+	keepAudit     = 400 * 24 * time.Hour // entries that were exported
+)
 
 // agePiece is how much one script takes away, so that none holds Redis up.
 const agePiece = 200
@@ -62,7 +48,7 @@ func (s *Store) Age(ctx context.Context) error {
 func (s *Store) ageSets(ctx context.Context, tenant string) error {
 	for {
 		r, err := s.run(ctx, call{script: "age", dev: action.Ref{TenantID: tenant}, args: args{
-			"decisions": s.keep.Decisions.Milliseconds(), "deleted": s.keep.Deleted.Milliseconds(), "piece": agePiece,
+			"decisions": keepDecisions.Milliseconds(), "deleted": keepDeleted.Milliseconds(), "piece": agePiece,
 		}})
 		if err != nil || r.Gone < agePiece {
 			return err
@@ -76,7 +62,7 @@ func (s *Store) ageTrail(ctx context.Context, tenant string) error {
 	if err != nil {
 		return err
 	}
-	return s.trimTrail(ctx, tenant, now.Add(-s.keep.Audit))
+	return s.trimTrail(ctx, tenant, now.Add(-keepAudit))
 }
 
 // trimTrail takes entries away that are older than before and were exported.
@@ -109,7 +95,7 @@ func (s *Store) ageTickets(ctx context.Context, tenant string) error {
 	if err != nil {
 		return err
 	}
-	before := now.Add(-s.keep.Tickets)
+	before := now.Add(-keepTickets)
 	for rows, err := range s.pages(ctx, keyTickets.of(tenant), time.Time{}) {
 		if err != nil {
 			return err
@@ -136,7 +122,7 @@ func (s *Store) ageTickets(ctx context.Context, tenant string) error {
 // forget takes one closed ticket away, unless the device's state still rests on it.
 func (s *Store) forget(ctx context.Context, t action.Ticket) error {
 	r, err := s.run(ctx, call{script: "forget", dev: t.Dev(), ticketID: t.TicketID, args: args{
-		"ticket": t.TicketID, "age": s.keep.Tickets.Milliseconds(),
+		"ticket": t.TicketID, "age": keepTickets.Milliseconds(),
 	}})
 	if err != nil || r.Gone == 0 {
 		return err

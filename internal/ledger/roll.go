@@ -33,22 +33,6 @@ const (
 // few are not one device's own.
 const rollBearers = 16
 
-// loadRoll builds the roll's scripts: what they share, and each of them.
-func (s *Store) loadRoll() error {
-	shared, err := sources.ReadFile("lua/roll.lua")
-	if err != nil {
-		return err
-	}
-	for _, name := range []string{"named", "find", "begin", "write", "install", "expect", "giveup", "forget", "learn"} {
-		src, err := sources.ReadFile("lua/roll_" + name + ".lua")
-		if err != nil {
-			return err
-		}
-		s.scripts["roll_"+name] = redis.NewScript(string(shared) + string(src))
-	}
-	return nil
-}
-
 // roll runs one of the roll's scripts. Who reads names the tenant as Central writes
 // it, others as an event did.
 func (s *Store) roll(ctx context.Context, script, tenantID string, more args) *redis.Cmd {

@@ -35,7 +35,6 @@ var (
 type Options struct {
 	URL     string        // redis://, rediss:// or unix://
 	Timeout time.Duration // of dialling, one read and one write; 2 s if zero
-	Keep    Retention     // how long what is over stays on record
 	Nodes
 	// Offset is added to Redis's own time in everything that is stored or
 	// compared. Only tests set it, so that days can pass.
@@ -50,14 +49,13 @@ type Store struct {
 	replica func(addr string) *redis.Client // for one visit; nil without Sentinel
 	offset  func() time.Duration
 	scripts map[string]*redis.Script
-	keep    Retention
 	tenants sync.Map // tenant ids that are in the set of tenants already: whether also in that of those begun
 }
 
 // Open connects to Redis. It does not wait for it: a store that is away answers
 // ErrState until it is back.
 func Open(o Options) (*Store, error) {
-	s := &Store{nodes: o.Nodes, offset: o.Offset, keep: o.Keep.orDefault()}
+	s := &Store{nodes: o.Nodes, offset: o.Offset}
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
@@ -67,29 +65,34 @@ func Open(o Options) (*Store, error) {
 	return s, s.load()
 }
 
-// load builds the scripts: the table of arrows, the names of the keys, the prelude,
-// the script.
+// load builds the scripts: each behind what those of its kind share. Those of a
+// device's state have the table of arrows, the names of the keys and the prelude.
 func (s *Store) load() error {
 	s.scripts = map[string]*redis.Script{}
-	prelude, err := sources.ReadFile("lua/prelude.lua")
-	if err != nil {
-		return err
+	return errors.Join(
+		s.scriptsOf(luaTable()+luaKeys(), "prelude", "note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"),
+		s.scriptsOf("", "roll", "roll_named", "roll_find", "roll_begin", "roll_write", "roll_install", "roll_expect", "roll_giveup", "roll_forget", "roll_learn"),
+		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "take"),
+	)
+}
+
+// scriptsOf builds scripts of one kind, behind a text and a shared file; empty = none.
+func (s *Store) scriptsOf(before, shared string, names ...string) error {
+	if shared != "" {
+		src, err := sources.ReadFile("lua/" + shared + ".lua")
+		if err != nil {
+			return err
+		}
+		before += string(src)
 	}
-	for _, name := range []string{"note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"} {
+	for _, name := range names {
 		src, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			return err
 		}
-		s.scripts[name] = redis.NewScript(luaTable() + luaKeys() + string(prelude) + string(src))
+		s.scripts[name] = redis.NewScript(before + string(src))
 	}
-	for _, name := range []string{"release", "retake", "exported", "trim", "book", "slow", "take"} { // of few keys, without the prelude
-		src, err := sources.ReadFile("lua/" + name + ".lua")
-		if err != nil {
-			return err
-		}
-		s.scripts[name] = redis.NewScript(string(src))
-	}
-	return s.loadRoll()
+	return nil
 }
 
 // Close ends all connections.
