@@ -51,7 +51,7 @@ func sceneBatch(t *testing.T, c *contract) {
 // Every sample device, some twice, and those of another tenant among them, get in
 // one batch what each gets alone; each has its audit entry.
 func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
-	alone, s := newSystem(t, setup{}), newSystem(t, setup{store: 10 * time.Second}) // many items wait for a connection at once
+	alone, s := newSystem(t, setup{}), newSystem(t, setup{})
 	var items []map[string]any
 	var want []string
 	for _, label := range slices.Sorted(maps.Keys(s.sample)) {
