@@ -38,13 +38,13 @@ type crashForm struct {
 	storeKills int
 	stops      int // at random moments
 	playbooks  int
-	deletes    int // the least that must have been sent
-	bound      time.Duration
+	deletes    int           // the least that must have been sent
+	bound      time.Duration // of a busy machine; the short form takes less than one minute, the long one less than six
 }
 
 func crashForms() map[string]crashForm {
 	return map[string]crashForm{
-		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 2, 40, 2 * time.Minute},
+		"":     {"short", false, 0, 8, 600 * time.Millisecond, 2, 0, 2, 40, 6 * time.Minute},
 		"long": {"long", true, 1, 200, 1400 * time.Millisecond, 20, 4, 10, 1000, 14 * time.Minute},
 	}
 }
