@@ -106,7 +106,7 @@ func TestWhatAnAnswerToADeleteMeans(t *testing.T) {
 
 func TestDeleteThatHangsIsUnclear(t *testing.T) {
 	r := newRig(t, nil, nil)
-	r.present(t)           // signed in
+	r.present(t)            // signed in
 	r.timeout = time.Second // for the DELETE alone, which must come to Central within it
 	r.sim.Fault(centralsim.Fault{Method: http.MethodDelete, Hang: true})
 	start := time.Now()

@@ -64,6 +64,10 @@ type setup struct {
 	spec          []byte        // the contract, where it is asked for; none = a small one, since that takes longer to read than most tests
 }
 
+// storeTime is what the store may take. On a busy machine, where many come at once, a
+// connection takes its time.
+const storeTime = 10 * time.Second
+
 // params is the policy of the tests: roomy limits, and what the sample needs.
 func params() policy.Params {
 	dn := func(parts ...string) (d policy.DN) {
@@ -120,8 +124,8 @@ func newSystem(t testing.TB, opt setup) *system {
 	}
 	if opt.actionTimeout == 0 {
 		opt.actionTimeout = 20 * time.Second // a busy machine takes its time
-		if opt.roll || opt.rates != nil {
-			opt.actionTimeout = 4 * time.Second // those who ask are told to come again rather than to wait
+		if opt.rates != nil {
+			opt.actionTimeout = 4 * time.Second // who would wait for a call's turn is told to come again
 		}
 	}
 	s := &system{t: t, redis: opt.redis, offset: opt.sameClock, rules: &atomic.Pointer[action.Rules]{}, sample: map[string]centralsim.SampleDevice{}, tokens: opt.tokens}
@@ -156,9 +160,8 @@ func (s *system) open(opt setup) {
 	t.Cleanup(fake.Close)
 	s.fake = fake.URL
 	var err error
-	// On a busy machine, where many come at once, a connection takes its time.
 	s.store, err = ledger.Open(ledger.Options{
-		URL: opt.redisURL, Timeout: 10 * time.Second, Offset: func() time.Duration { return time.Duration(s.offset.Load() + s.apart.Load()) },
+		URL: opt.redisURL, Timeout: storeTime, Offset: func() time.Duration { return time.Duration(s.offset.Load() + s.apart.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +195,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	s.runner = action.New(client, s.store, sealer, func() action.Rules { return *s.rules.Load() }, s.now,
-		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central, Installation: mark})
+		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central, BookTime: storeTime, Installation: mark})
 	s.serve(opt)
 	// A delete that outlives its request must end before what it needs is closed.
 	t.Cleanup(func() { _ = s.runner.Wait(context.Background()) })
