@@ -158,7 +158,7 @@ func (r *replica) signalled(sig syscall.Signal, state byte) bool {
 	if r.child == nil || r.child.cmd.Process.Signal(sig) != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(r.crash.ctx, time.Second)
+	ctx, cancel := context.WithTimeout(r.crash.ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

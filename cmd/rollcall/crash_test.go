@@ -38,8 +38,8 @@ type crashForm struct {
 	storeKills int
 	stops      int // at random moments
 	playbooks  int
-	deletes    int // the least that must have been sent
-	bound      time.Duration
+	deletes    int           // the least that must have been sent
+	bound      time.Duration // of a busy machine; the short form takes less than one minute, the long one less than six
 }
 
 func crashForms() map[string]crashForm {

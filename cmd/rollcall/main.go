@@ -28,9 +28,29 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first signal asks, a second one kills
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(untilAsked(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// untilAsked ends with the first signal that asks to end. A second one kills, also
+// one that comes right behind the first: whoever can see that the end has begun may
+// count on that.
+func untilAsked() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	asked := make(chan os.Signal, 2)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-asked
+		signal.Stop(asked)
+		select {
+		case s := <-asked:
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = self.Signal(s) // which nobody hears now
+			}
+		default:
+		}
+		cancel()
+	}()
+	return ctx
 }
 
 // process is what a command may touch of the world around it. stdout carries

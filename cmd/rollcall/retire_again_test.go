@@ -242,7 +242,7 @@ func TestAfterAChangeOfThePolicyTheNextRunShowsANewTable(t *testing.T) {
 
 func TestAPolicyThatChangesWhileADeviceWaitsForItsTurnEndsTheRun(t *testing.T) {
 	r := retiring(t, 2, unbounded)
-	r.policy(t, "spacing: 0s", "spacing: 2s")
+	r.policy(t, "spacing: 0s", "spacing: 5s") // in which the policy must have changed
 	q := r.asks(t)
 	go func() { _, _ = fmt.Fprintln(q.typing, centralsim.SampleTenant, 2) }()
 	until(t, "the second waits", func() bool {

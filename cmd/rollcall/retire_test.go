@@ -150,7 +150,7 @@ func TestADeviceThatChecksInAfterTheTableIsNotDeleted(t *testing.T) {
 
 func TestATokenThatRanOutIsReplacedOnlyOnTheSameSignOfLife(t *testing.T) {
 	r := retiring(t, 2, unbounded)
-	r.policy(t, "verdictTTL: 24h", "verdictTTL: 1s")
+	r.policy(t, "verdictTTL: 24h", "verdictTTL: 4s") // the new one must last until its DELETE
 	stdin, typing := io.Pipe()
 	var out, errs buffer
 	code := make(chan int, 1)
@@ -160,7 +160,7 @@ func TestATokenThatRanOutIsReplacedOnlyOnTheSameSignOfLife(t *testing.T) {
 	record, _ := r.central.Get(centralsim.SampleTenant, r.ids[0])
 	record["lastSeenAt"] = time.Now().UTC().Add(-200 * 24 * time.Hour).Format("2006-01-02T15:04:05.000Z") // still old, but not what was shown
 	r.central.Put(centralsim.SampleTenant, record)
-	until(t, "the tokens have run out", func() bool { return time.Since(shown) > time.Second })
+	until(t, "the tokens have run out", func() bool { return time.Since(shown) > 4*time.Second })
 	if _, err := fmt.Fprintln(typing, centralsim.SampleTenant, 2); err != nil {
 		t.Fatal(err)
 	}

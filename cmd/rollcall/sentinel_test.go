@@ -53,7 +53,7 @@ func newWatched(t *testing.T, settings ...string) watched {
 	_, port, _ := net.SplitHostPort(master)
 	_, replica, _ := redisOn(t, append([]string{"--replicaof", "127.0.0.1 " + port}, settings...)...)
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n"+
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 5000\n"+
 		"requirepass hunter2\n", port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

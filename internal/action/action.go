@@ -6,6 +6,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type Settings struct {
 	ActionTimeout  time.Duration // one action's answer
 	CentralTimeout time.Duration // one call to Central
 	Installation   string        // of the store, as it was when it was found fit; empty = the first that is seen
+	BookTime       time.Duration // for writing down what has happened; 2 s if zero
 	Roll           RollFinder    // where the come-back watch looks between its reads of Central; nil = nowhere
 }
 
@@ -53,6 +55,7 @@ type Runner struct {
 
 // New returns a Runner. rules gives the policy in force at each call, now the time.
 func New(c Central, l Ledger, s Sealer, rules func() Rules, now func() time.Time, set Settings) *Runner {
+	set.BookTime = cmp.Or(set.BookTime, bookTime)
 	r := &Runner{central: c, ledger: l, sealer: s, rules: rules, now: now, set: set}
 	r.seen.adopt(set.Installation)
 	return r

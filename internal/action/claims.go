@@ -75,7 +75,7 @@ func (r *Runner) seal(ctx context.Context, kind string, c claims) (string, error
 	}
 	sum := sha256.Sum256(plain)
 	small := claims{ID: c.ID, Dev: c.Dev, Till: c.Till, Parked: hex.EncodeToString(sum[:])}
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := r.bookkeeping(ctx)
 	defer cancel()
 	if err := r.ledger.Park(ctx, c.Dev.TenantID, small.Parked, plain, c.Till.Sub(c.At)); err != nil {
 		return "", err

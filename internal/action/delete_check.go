@@ -99,7 +99,7 @@ func (d *deletion) underLease(ctx context.Context) (Result, error) {
 
 // release frees the lease; if that fails it runs out by itself.
 func (d *deletion) release(ctx context.Context) {
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := d.r.bookkeeping(ctx)
 	defer cancel()
 	_ = d.r.ledger.Release(ctx, d.c.Dev, d.owner)
 }

@@ -47,7 +47,7 @@ func (d *deletion) send(ctx context.Context, ready Prepared) (Result, error) {
 
 // undo takes back an intent that may or may not have been written.
 func (d *deletion) undo(ctx context.Context) {
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := d.r.bookkeeping(ctx)
 	defer cancel()
 	m := d.res.mark(d.call)
 	m.Outcome = "unsent"
@@ -135,7 +135,7 @@ func (d *deletion) finish(ctx context.Context, sendBy time.Time) Result {
 	if as == SettleDeleted {
 		s.RestoreBy = d.r.now().Add(restoreFor)
 	}
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := d.r.bookkeeping(ctx)
 	defer cancel()
 	at, err := d.r.ledger.Settle(ctx, s)
 	if err != nil {

@@ -165,13 +165,13 @@ func (n *Note) reenabled(s *Standing, e policy.Event, now time.Time) {
 	s.CameBackAt = now
 }
 
-// bookTime bounds the writing down of what has happened.
+// bookTime bounds the writing down of what has happened, where nothing else was set.
 const bookTime = 2 * time.Second
 
 // bookkeeping is the context in which a step is written down: it outlives the
 // caller's, which may have been spent on Central or given up.
-func bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+func (r *Runner) bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), r.set.BookTime)
 }
 
 // note records a step, whatever has become of the caller's time, and remembers
@@ -182,7 +182,7 @@ func (r *Runner) note(ctx context.Context, st Standing, n Note) (Receipt, error)
 	if st.Unverified != "" {
 		return Receipt{}, nil
 	}
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := r.bookkeeping(ctx)
 	defer cancel()
 	at, err := r.ledger.Note(ctx, n)
 	if errors.Is(err, ErrUntrusted) {

@@ -46,7 +46,7 @@ func (r *Runner) settleByReading(ctx context.Context, dev Ref, st Standing) (boo
 	default:
 		return false, nil
 	}
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := r.bookkeeping(ctx)
 	defer cancel()
 	at, err := r.ledger.Settle(ctx, s)
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *Runner) recheck(ctx context.Context) error {
 
 // reconcile settles one device.
 func (r *Runner) reconcile(ctx context.Context, dev Ref) error {
-	ctx, cancel := context.WithTimeout(ctx, r.set.CentralTimeout+bookTime)
+	ctx, cancel := context.WithTimeout(ctx, r.set.CentralTimeout+r.set.BookTime)
 	defer cancel()
 	st, err := r.ledger.Standing(ctx, dev, "")
 	if err != nil || st.Intent == nil || st.Now.Before(st.Intent.SettleAfter) {

@@ -87,7 +87,7 @@ func (r *Runner) watch(ctx context.Context, w *watchlist) error {
 	if fault != nil {
 		return fault
 	}
-	ctx, cancel := bookkeeping(ctx)
+	ctx, cancel := r.bookkeeping(ctx)
 	defer cancel()
 	return r.ledger.Rest(ctx, task, watchRest)
 }

@@ -102,6 +102,15 @@ func strangeHost(what string) *action.Trouble {
 		Text: "Central named a host for " + what + " that is not under the domain of the configured one; nothing was sent to it."}
 }
 
+// sign gives a request a token that is in force now.
+func (a *account) sign(ctx context.Context, rq request) (signed request, token string, trouble *action.Trouble) {
+	if token, trouble = a.bearer(ctx); trouble != nil {
+		return rq, "", outage(trouble)
+	}
+	signed, trouble = a.c.authorised(rq, token)
+	return signed, token, trouble
+}
+
 // get makes a read with the account's token. Its reply is a 200 or Central's own
 // 404; all else is a trouble. A token that is refused is renewed once, and a
 // failure that may pass is tried once more if the caller's time allows.
@@ -109,15 +118,14 @@ func (a *account) get(ctx context.Context, rq request) (reply, *action.Trouble) 
 	rq.method = http.MethodGet
 	renewed, tried := false, false
 	for {
-		token, trouble := a.bearer(ctx)
-		if trouble != nil {
-			return reply{}, outage(trouble)
-		}
-		signed, trouble := a.c.authorised(rq, token)
-		if trouble != nil {
+		if _, _, trouble := a.sign(ctx, rq); trouble != nil { // what can't be sent takes nothing of the budget
 			return reply{}, trouble
 		}
 		if trouble := a.spend(ctx, rq); trouble != nil {
+			return reply{}, trouble
+		}
+		signed, token, trouble := a.sign(ctx, rq) // its turn may come after the first token's end
+		if trouble != nil {
 			return reply{}, trouble
 		}
 		r, trouble := a.c.once(ctx, signed)

@@ -25,17 +25,16 @@ func (c *Client) Delete(ctx context.Context, dev action.Ref, sendBy time.Time) a
 	if trouble != nil {
 		return action.Sent{Kind: action.NotSent, Trouble: trouble}
 	}
-	token, trouble := c.deletes.bearer(ctx)
-	if trouble != nil {
-		return action.Sent{Kind: action.NotSent, Trouble: outage(trouble)}
-	}
-	rq, trouble := c.authorised(request{what: whatDelete, method: http.MethodDelete, header: p.header(),
-		url: p.url(url.Values{}, url.PathEscape(dev.EndpointID))}, token)
-	if trouble != nil {
+	rq := request{what: whatDelete, method: http.MethodDelete, header: p.header(), url: p.url(url.Values{}, url.PathEscape(dev.EndpointID))}
+	if _, _, trouble := c.deletes.sign(ctx, rq); trouble != nil {
 		return action.Sent{Kind: action.NotSent, Trouble: trouble}
 	}
 	most := sendBy.Sub(c.now()) - answerTime
 	if trouble := c.deletes.spendWithin(ctx, whatDelete, action.CallSingle, most); trouble != nil {
+		return action.Sent{Kind: action.NotSent, Trouble: trouble}
+	}
+	rq, token, trouble := c.deletes.sign(ctx, rq) // its turn may come after the first token's end
+	if trouble != nil {
 		return action.Sent{Kind: action.NotSent, Trouble: trouble}
 	}
 	once := &sendOnce{by: sendBy, now: c.now}

@@ -237,7 +237,7 @@ func TestHeardDuringAnOutage(t *testing.T) {
 			t.Errorf("%d: %d pages, %+v", status, pages, trouble)
 		}
 	}
-	r := newRig(t, nil, func(o *Options) { o.IDURL = closedPort(t) })
+	r := newRig(t, nil, func(o *Options) { o.IDURL = closedPort() })
 	if _, _, trouble := r.hear(t.Context(), t, tenantID, r.clock(), brisk()); trouble == nil || !trouble.Outage {
 		t.Errorf("%+v, want an outage", trouble)
 	}

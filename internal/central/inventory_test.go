@@ -259,7 +259,7 @@ func TestInventoryTroublesThatEndIt(t *testing.T) {
 	}
 	for _, change := range []func(*Options){
 		func(o *Options) { o.Read.ClientSecret = "wrong" },
-		func(o *Options) { o.IDURL = closedPort(t) },
+		func(o *Options) { o.IDURL = closedPort() },
 	} {
 		r := newRig(t, nil, change)
 		for _, want := range []action.Wanted{{}, {Tenants: []string{tenantID}}} {

@@ -183,7 +183,7 @@ func TestOwnTimes(t *testing.T) {
 
 func TestCentralIsAway(t *testing.T) {
 	r := newRig(t, nil, nil)
-	gone := closedPort(t)
+	gone := closedPort()
 	r.Client = r.another(t, func(o *Options) { o.IDURL, o.APIURL = gone, gone })
 	if live, trouble := r.look(t.Context(), t); live.Status != policy.LiveFailed || !trouble.Outage || trouble.Own {
 		t.Errorf("got %+v, want an outage", trouble)

@@ -111,6 +111,33 @@ func TestADeleteDoesNotWaitForItsTurnBeyondItsTime(t *testing.T) {
 	}
 }
 
+// slowly is a budget whose turns come after so long.
+type slowly struct {
+	purse
+	r    *rig
+	wait time.Duration
+}
+
+func (s *slowly) Book(ctx context.Context, client string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
+	s.r.pass(s.wait)
+	return s.purse.Book(ctx, client, kind, most)
+}
+
+// A token may end while the turn of its call is waited for.
+func TestNoCallBearsATokenThatEndedBeforeItsTurn(t *testing.T) {
+	s := &slowly{purse: purse{left: -1}}
+	r := newRig(t, func(o *centralsim.Options) { o.TokenLife = time.Minute }, func(o *Options) { o.Budget = s })
+	s.r = r
+	r.present(t)
+	s.wait = 61 * time.Second
+	r.present(t)
+	r.counts(t, map[string]int{tokens: 2, devices: 2})
+	if sent := r.Delete(t.Context(), dev, r.clock().Add(5*time.Minute)); sent.Kind != action.SentAccepted {
+		t.Errorf("%+v, %+v", sent, sent.Trouble)
+	}
+	r.counts(t, map[string]int{tokens: 3, devices: 3})
+}
+
 func TestA429SlowsEverybodyDown(t *testing.T) {
 	for name, after := range map[string]string{"as long as Central wishes": "9", "for a time of our own": ""} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,7 +54,6 @@ type setup struct {
 	contract      *contract
 	redis         *miniredis.Miniredis
 	central       time.Duration
-	store         time.Duration // what one call to the store may take; none = a second
 	actionTimeout time.Duration
 	tokens        string
 	sameClock     *atomic.Int64
@@ -65,6 +63,10 @@ type setup struct {
 	roll          bool          // whether the roll may answer
 	spec          []byte        // the contract, where it is asked for; none = a small one, since that takes longer to read than most tests
 }
+
+// storeTime is what the store may take. On a busy machine, where many come at once, a
+// connection takes its time.
+const storeTime = 10 * time.Second
 
 // params is the policy of the tests: roomy limits, and what the sample needs.
 func params() policy.Params {
@@ -118,10 +120,13 @@ func newSystem(t testing.TB, opt setup) *system {
 		opt.tokens = seal.NewKey()
 	}
 	if opt.central == 0 {
-		opt.central = 2 * time.Second
+		opt.central = 10 * time.Second
 	}
 	if opt.actionTimeout == 0 {
-		opt.actionTimeout = 4 * time.Second
+		opt.actionTimeout = 20 * time.Second // a busy machine takes its time
+		if opt.rates != nil {
+			opt.actionTimeout = 4 * time.Second // who would wait for a call's turn is told to come again
+		}
 	}
 	s := &system{t: t, redis: opt.redis, offset: opt.sameClock, rules: &atomic.Pointer[action.Rules]{}, sample: map[string]centralsim.SampleDevice{}, tokens: opt.tokens}
 	if s.offset == nil {
@@ -156,7 +161,7 @@ func (s *system) open(opt setup) {
 	s.fake = fake.URL
 	var err error
 	s.store, err = ledger.Open(ledger.Options{
-		URL: opt.redisURL, Timeout: cmp.Or(opt.store, time.Second), Offset: func() time.Duration { return time.Duration(s.offset.Load() + s.apart.Load()) },
+		URL: opt.redisURL, Timeout: storeTime, Offset: func() time.Duration { return time.Duration(s.offset.Load() + s.apart.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +195,7 @@ func (s *system) open(opt setup) {
 		t.Fatal(err)
 	}
 	s.runner = action.New(client, s.store, sealer, func() action.Rules { return *s.rules.Load() }, s.now,
-		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central, Installation: mark})
+		action.Settings{Mode: opt.mode, ActionTimeout: opt.actionTimeout, CentralTimeout: opt.central, BookTime: storeTime, Installation: mark})
 	s.serve(opt)
 	// A delete that outlives its request must end before what it needs is closed.
 	t.Cleanup(func() { _ = s.runner.Wait(context.Background()) })

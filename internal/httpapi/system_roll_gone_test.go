@@ -57,7 +57,7 @@ const twinID = "00000000-0000-4000-9000-000000000001"
 // A reading that always fails, and late, makes people wait once: then Central is
 // asked itself until one succeeds.
 func TestAReadingThatAlwaysFailsMakesNobodyWait(t *testing.T) {
-	s := newSystem(t, setup{roll: true, central: 500 * time.Millisecond})
+	s := newSystem(t, setup{roll: true, central: 2 * time.Second})
 	events := s.fleet(1200, 30)
 	late := func(r *http.Request) bool { return r.URL.Query().Has("pageFromKey") }
 	s.sim.Fault(centralsim.Fault{Method: http.MethodGet, Hang: true, Times: centralsim.Always, When: late})
@@ -146,7 +146,7 @@ func TestATwinThatLeftCentralUnseenHoldsUpNothing(t *testing.T) {
 
 // A twin that can't be asked for stays what the roll says it is.
 func TestATwinThatCannotBeReadStaysOnTheRoll(t *testing.T) {
-	s := newSystem(t, setup{roll: true, central: 300 * time.Millisecond})
+	s := newSystem(t, setup{roll: true})
 	events := s.fleet(50, 20)
 	s.onRollToo(events, twinID, "WS-NEW-00003", nil)
 	s.sim.Remove(tenant, twinID)

@@ -45,11 +45,11 @@ func (s *server) inStep(tb testing.TB) {
 }
 
 // watching starts a sentinel that watches a master, and waits until it knows a
-// replica. It calls a failover by itself.
+// replica. It calls a failover by itself, but not of one that is only slow.
 func watching(tb testing.TB, master *server) *server {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n", master.port)
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 5000\n", master.port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestAWriteThatOnlyADeadMasterHadIsMissedByItsSequence(t *testing.T) {
 
 func TestTheStoreGoesOnWithTheMasterThatAClusterElects(t *testing.T) {
 	t.Parallel()
-	nodes, err := startCluster(3)
+	nodes, err := startCluster(3, brief)
 	t.Cleanup(func() {
 		for _, s := range nodes {
 			s.end()
@@ -185,7 +185,7 @@ func TestTheStoreGoesOnWithTheMasterThatAClusterElects(t *testing.T) {
 // clusterReplica adds a replica of a node to its cluster.
 func clusterReplica(t *testing.T, master *server) *redis.Client {
 	t.Helper()
-	s := started(t, "--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0")
+	s := started(t, "--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", brief, "--repl-diskless-sync-delay", "0")
 	rdb, of := redis.NewClient(&redis.Options{Addr: s.addr}), redis.NewClient(&redis.Options{Addr: master.addr})
 	t.Cleanup(func() { _ = rdb.Close(); _ = of.Close() })
 	id := of.Do(t.Context(), "CLUSTER", "MYID").Val()

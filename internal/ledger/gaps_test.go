@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -402,7 +401,7 @@ func TestAClaimThatSleptTooLongDoesNotWrite(t *testing.T) {
 // A node of a cluster refuses a script that touches more than one slot, and one
 // that touches a key which it was not given.
 func TestEveryStepStaysInTheSlotOfItsTenant(t *testing.T) {
-	r := open(t, realRedis(t, "--port", freePort(t), "--cluster-port", freePort(t), "--cluster-enabled", "yes"), new(atomic.Int64))
+	r := open(t, "redis://"+started(t, "--save", "", "--cluster-enabled", "yes").addr, new(atomic.Int64))
 	if err := r.rdb.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -431,21 +430,6 @@ func TestEveryStepStaysInTheSlotOfItsTenant(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// freePort is a port that was free a moment ago.
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return port
 }
 
 func TestACallerThatSleptAfterItsClaimDoesNotWrite(t *testing.T) {
