@@ -54,7 +54,7 @@ type Config struct {
 	CentralIDURL              string        `env:"CENTRAL_ID_URL" envDefault:"https://id.sophos.com" validate:"base"`
 	CentralAPIURL             string        `env:"CENTRAL_API_URL" envDefault:"https://api.central.sophos.com" validate:"base"`
 	CentralLimits             budget        `env:"CENTRAL_LIMITS" envDefault:"10/s,100/m,1000/h,200000/d"`
-	CentralMergeWindow        time.Duration `env:"CENTRAL_MERGE_WINDOW" envDefault:"150ms" validate:"min=1ms,max=2s"`
+	CentralMergeWindow        time.Duration `env:"CENTRAL_MERGE_WINDOW" envDefault:"500ms" validate:"min=1ms,max=2s"`
 	CentralMergeSize          int           `env:"CENTRAL_MERGE_SIZE" envDefault:"100" validate:"min=1,max=100"`
 
 	CentralTimeout time.Duration `env:"CENTRAL_TIMEOUT" envDefault:"10s" validate:"min=100ms,max=5m"`

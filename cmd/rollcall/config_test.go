@@ -123,7 +123,7 @@ func TestSettingsThatCantBeUsedAreFaults(t *testing.T) {
 		{"a budget that contradicts itself", "CENTRAL_LIMITS", "10/s,5/m"},
 		{"a span given twice", "CENTRAL_LIMITS", "10/s,20/s"},
 		{"a window that is longer than a caller waits", "CENTRAL_MERGE_WINDOW", "3s"},
-		{"a window as long as an action", "ACTION_TIMEOUT", "150ms"},
+		{"a window as long as an action", "ACTION_TIMEOUT", "500ms"},
 		{"a call for no device", "CENTRAL_MERGE_SIZE", "0"},
 		{"a call whose URL would be too long", "CENTRAL_MERGE_SIZE", "101"},
 		{"a name that is misspelt", "POLICY_FILES", "p"},

@@ -46,7 +46,7 @@ type Options struct {
 	// Shared are the reads of single devices that are made together with other
 	// processes; nil = each makes its own. MergeWindow is how long a read waits for
 	// others where many ask, and MergeSize how many devices one call may name; zero =
-	// 150 ms and 100.
+	// 500 ms and 100.
 	Shared      action.SharedReads
 	MergeWindow time.Duration
 	MergeSize   int

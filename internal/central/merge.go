@@ -16,12 +16,14 @@ import (
 // The bounds of merging. Reads of single devices that arrive while another read of
 // their tenant is under way are made as one when that is back; a read that finds
 // none under way leaves after mergeAlone, so nobody waits for nothing. Where many
-// ask, those who got their answers are given mergeWindow to come with their next.
+// ask, those who got their answers are given mergeWindow to come with their next: a
+// little less than what the stricter limits leave between two calls of a minute, so
+// that a few who ask fast do not use up what is left for the rest.
 const (
 	mergeAlone  = 2 * time.Millisecond
 	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
 	mergeLanes  = 4               // reads of one tenant under way at once, at most
-	mergeWindow = 150 * time.Millisecond
+	mergeWindow = 500 * time.Millisecond
 	// mergeSize is how many ids are named in one call, whose URL has to stay short;
 	// halved whenever Central refuses.
 	mergeSize = 100
