@@ -308,8 +308,12 @@ func (p *playbook) sameDevice() {
 	both(one(p), one(p.twin()))
 }
 
-// open opens a ticket on a verdict; empty where it was not certainly opened.
+// open opens a ticket on a verdict, if there was one; empty where it was not
+// certainly opened.
 func (p *playbook) open(d *device, a map[string]any) string {
+	if a == nil {
+		return ""
+	}
 	id := fmt.Sprintf("CR-%d", p.c.requests.Add(1))
 	a = p.insist(p.c.keys.playbook, "ticket-open", d, map[string]any{"token": a["token"], "ticketId": id, "openedBy": opener})
 	if says(a, "outcome") != "opened" && says(a, "outcome") != "already_open" {
