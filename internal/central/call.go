@@ -3,6 +3,7 @@ package central
 import (
 	"context"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -88,10 +89,9 @@ func (c *Client) authorised(rq request, token string) (request, *action.Trouble)
 	if u, err := c.hosts.allow(base.String()); err != nil || u.Scheme != rq.url.Scheme {
 		return rq, strangeHost(rq.what)
 	}
-	header := map[string]string{"Authorization": "Bearer " + token}
-	for k, v := range rq.header {
-		header[k] = v
-	}
+	header := map[string]string{}
+	maps.Copy(header, rq.header)
+	header["Authorization"] = "Bearer " + token // in the place of any before
 	rq.header = header
 	return rq, nil
 }
