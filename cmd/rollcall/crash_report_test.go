@@ -44,25 +44,15 @@ func (c *crash) quiet(t *testing.T) {
 // fetch gets a route's answer.
 func (c *crash) fetch(t *testing.T, path string) []byte {
 	t.Helper()
-	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, "http://"+c.replicas[0].address()+path, nil)
+	status, b, err := get(c.ctx, c.replicas[0].address(), c.keys.playbook, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.keys.playbook)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode == http.StatusNotFound {
+	if status == http.StatusNotFound {
 		return nil
 	}
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d %s", path, resp.StatusCode, b)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, status, b)
 	}
 	return b
 }

@@ -39,7 +39,7 @@ type crashForm struct {
 	stops      int // at random moments
 	playbooks  int
 	deletes    int           // the least that must have been sent
-	bound      time.Duration // of a busy machine; the short form takes less than one minute, the long one less than six
+	bound      time.Duration // of one that hangs; on an idle machine the short form takes about a minute, the long one about eight
 }
 
 func crashForms() map[string]crashForm {

@@ -82,19 +82,27 @@ func hold(s *centralsim.Sim) held {
 	return held{arrived, sync.OnceFunc(func() { close(released) })}
 }
 
-func TestSIGTERMLetsARunningRequestFinishAndExitsWith0(t *testing.T) {
+// amidst is a service in the middle of a request, which waits for Central until it is
+// released; answered gets its status, outcome and error.
+func amidst(t *testing.T) (c *child, addr string, h held, answered <-chan string) {
+	t.Helper()
 	central, sample := sim()
-	h := hold(central)
-	defer h.release()
-	env, key := setUp(t, redisServer(t), central, "ROLLCALL_ACTION_TIMEOUT=20s", "ROLLCALL_CENTRAL_TIMEOUT=20s")
-	c := launch(t, env, "serve")
-	addr := c.address(t)
-	answered := make(chan string, 1)
+	h = hold(central)
+	env, key := setUp(t, redisServer(t), central, "ROLLCALL_ACTION_TIMEOUT=1m", "ROLLCALL_CENTRAL_TIMEOUT=1m")
+	t.Cleanup(h.release) // before the simulator is closed, which waits for its requests
+	c = launch(t, env, "serve")
+	addr = c.address(t)
+	answer := make(chan string, 1)
 	go func() {
 		code, a, err := tryPost(t.Context(), addr, key, "/v1/actions/verify-live", map[string]any{"event": sample["eligible"].Event})
-		answered <- fmt.Sprint(code, a["outcome"], err)
+		answer <- fmt.Sprint(code, a["outcome"], err)
 	}()
 	<-h.arrived
+	return c, addr, h, answer
+}
+
+func TestSIGTERMLetsARunningRequestFinishAndExitsWith0(t *testing.T) {
+	c, addr, h, answered := amidst(t)
 	c.signal(t, syscall.SIGTERM)
 	until(t, "readyz is 503", func() bool { return status(t, addr, "/readyz") == http.StatusServiceUnavailable })
 	if got := status(t, addr, "/livez"); got != http.StatusOK {
@@ -117,16 +125,7 @@ func TestASecondSignalKills(t *testing.T) {
 		"right behind the first": func(*testing.T, string) {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			central, sample := sim()
-			h := hold(central)
-			defer h.release()
-			env, key := setUp(t, redisServer(t), central, "ROLLCALL_ACTION_TIMEOUT=1m", "ROLLCALL_CENTRAL_TIMEOUT=1m")
-			c := launch(t, env, "serve")
-			addr := c.address(t)
-			go func() {
-				_, _, _ = tryPost(t.Context(), addr, key, "/v1/actions/verify-live", map[string]any{"event": sample["eligible"].Event})
-			}()
-			<-h.arrived
+			c, addr, _, _ := amidst(t)
 			c.signal(t, syscall.SIGTERM)
 			between(t, addr)
 			c.signal(t, os.Interrupt) // another one: two of a kind may come as one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -205,17 +206,30 @@ func tryPost(ctx context.Context, addr, key, path string, body any) (int, map[st
 	return resp.StatusCode, a, nil
 }
 
-// status asks for a path without a key.
-func status(t *testing.T, addr, path string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path, nil)
+// get asks for a path; without a key if that is empty.
+func get(ctx context.Context, addr, key, path string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0
+		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return resp.StatusCode
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
+}
+
+// status asks for a path without a key; 0 = no answer.
+func status(t *testing.T, addr, path string) int {
+	t.Helper()
+	code, _, err := get(t.Context(), addr, "", path)
+	if err != nil {
+		return 0
+	}
+	return code
 }

@@ -2,32 +2,12 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"rollcall/internal/centralsim"
 )
-
-// scraped reads the metrics.
-func scraped(t *testing.T, addr string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 func TestAnInventoryThatCanNotBeReadIsSeenByOperators(t *testing.T) {
 	for _, tt := range []struct {
@@ -54,7 +34,10 @@ func TestAnInventoryThatCanNotBeReadIsSeenByOperators(t *testing.T) {
 				}
 			}
 			until(t, fmt.Sprintf("%q is logged", tt.logged), func() bool { return strings.Contains(r.stderr.String(), tt.logged) })
-			until(t, tt.metric, func() bool { return strings.Contains(scraped(t, addr), "\n"+tt.metric+"\n") })
+			until(t, tt.metric, func() bool {
+				_, metrics, err := get(t.Context(), addr, "", "/metrics")
+				return err == nil && strings.Contains(string(metrics), "\n"+tt.metric+"\n")
+			})
 		})
 	}
 }
