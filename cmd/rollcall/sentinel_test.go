@@ -43,7 +43,7 @@ func redisOn(t *testing.T, settings ...string) (addr string, rdb *redis.Client, 
 type watched struct {
 	sentinel string
 	replica  *redis.Client
-	kill     func() // the master
+	kill     func() // the master, and says so to the sentinel
 }
 
 func newWatched(t *testing.T, settings ...string) watched {
@@ -53,16 +53,22 @@ func newWatched(t *testing.T, settings ...string) watched {
 	_, port, _ := net.SplitHostPort(master)
 	_, replica, _ := redisOn(t, append([]string{"--replicaof", "127.0.0.1 " + port}, settings...)...)
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 5000\n"+
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 5000\n"+
 		"requirepass hunter2\n", port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return watched{startSentinel(t, file), replica, kill}
+	sentinel, addr := startSentinel(t, file)
+	return watched{addr, replica, func() {
+		t.Helper()
+		kill()
+		until(t, "the sentinel calls a failover", func() bool { return sentinel.Failover(t.Context(), "main").Err() == nil })
+	}}
 }
 
 // startSentinel starts one that asks for a password, and waits until it knows the replica.
-func startSentinel(t *testing.T, file string) (addr string) {
+// It calls nobody dead by itself: a master that is slow, on a busy machine, would be.
+func startSentinel(t *testing.T, file string) (rdb *redis.SentinelClient, addr string) {
 	t.Helper()
 	port := freePort(t)
 	addr = "127.0.0.1:" + port
@@ -70,7 +76,7 @@ func startSentinel(t *testing.T, file string) (addr string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("redis-server --sentinel: %v", err)
 	}
-	rdb := redis.NewSentinelClient(&redis.Options{Addr: addr, Password: "hunter2"})
+	rdb = redis.NewSentinelClient(&redis.Options{Addr: addr, Password: "hunter2"})
 	t.Cleanup(func() {
 		_ = rdb.Close()
 		_ = cmd.Process.Kill()
@@ -80,7 +86,7 @@ func startSentinel(t *testing.T, file string) (addr string) {
 		replicas, err := rdb.Replicas(t.Context(), "main").Result()
 		return err == nil && len(replicas) == 1 && replicas[0]["flags"] == "slave" && replicas[0]["master-link-status"] == "ok"
 	})
-	return addr
+	return rdb, addr
 }
 
 // The whole way: the service finds the master by Sentinel, the master dies with what

@@ -138,6 +138,27 @@ func TestNoCallBearsATokenThatEndedBeforeItsTurn(t *testing.T) {
 	r.counts(t, map[string]int{tokens: 3, devices: 3})
 }
 
+// Whoever wakes up long after its turn would reach Central together with those whose turn it is.
+func TestATurnThatWasMissedIsBookedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		late time.Duration
+		want int
+	}{"missed": {time.Second, 2}, "a little late": {100 * time.Millisecond, 1}} {
+		t.Run(name, func(t *testing.T) {
+			s := &slowly{purse: purse{left: -1}}
+			r := newRig(t, nil, func(o *Options) { o.Budget = s })
+			s.r = r
+			r.present(t)
+			s.booked, s.wait = nil, tc.late
+			r.present(t)
+			if len(s.booked) != tc.want {
+				t.Errorf("%d booked, want %d", len(s.booked), tc.want)
+			}
+			r.counts(t, map[string]int{devices: 2})
+		})
+	}
+}
+
 func TestA429SlowsEverybodyDown(t *testing.T) {
 	for name, after := range map[string]string{"as long as Central wishes": "9", "for a time of our own": ""} {
 		t.Run(name, func(t *testing.T) {

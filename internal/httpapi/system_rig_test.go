@@ -41,7 +41,22 @@ type system struct {
 	apart  atomic.Int64 // how far the store's clock is ahead of this process's
 	rules  *atomic.Pointer[action.Rules]
 	sample map[string]centralsim.SampleDevice
-	tokens string // key for seal
+	tokens string       // key for seal
+	booked atomic.Int64 // calls to Central that the budget gave
+}
+
+// counted is a budget that counts what it gives.
+type counted struct {
+	action.Budget
+	booked *atomic.Int64
+}
+
+func (c counted) Book(ctx context.Context, credential string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
+	wait, booked, err := c.Budget.Book(ctx, credential, kind, most)
+	if booked {
+		c.booked.Add(1)
+	}
+	return wait, booked, err
 }
 
 // setup is what tests may choose.
@@ -171,7 +186,7 @@ func (s *system) open(opt setup) {
 		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
 	}
 	if opt.rates != nil {
-		o.Budget = s.store.Budget(opt.rates)
+		o.Budget = counted{s.store.Budget(opt.rates), &s.booked}
 	}
 	if opt.roll {
 		o.Roll, o.Shared = s.store, s.store

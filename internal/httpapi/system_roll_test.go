@@ -34,7 +34,7 @@ func (s *system) fleet(devices, candidates int) (events []map[string]any) {
 
 // load is what a test of the roll measures.
 type load struct {
-	calls, refused, retried int
+	calls, booked, refused, retried int
 	took                    time.Duration
 }
 
@@ -80,6 +80,9 @@ func playbooks(t *testing.T, systems []*system, events []map[string]any, many in
 			l.refused++
 		}
 	}
+	for _, s := range systems { // after the calls: what was sent before they were counted was booked before
+		l.booked += int(s.booked.Load())
+	}
 	return l
 }
 
@@ -120,7 +123,12 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 		per := float64(l.calls) / float64(candidates)
 		t.Logf("%d replicas, %d devices, %d candidates, %d playbooks: %d calls (%.3f a device), %d answered 429, %d times come again, %s; a look for each would be %d calls, %s at 1,000 an hour",
 			n, devices, candidates, many, l.calls, per, l.refused, l.retried, l.took.Round(time.Second), 2*candidates, (time.Duration(2*candidates) * time.Hour / 1000).Round(time.Minute))
-		if l.refused > 0 {
+		if l.calls > l.booked {
+			t.Errorf("%d calls, %d booked", l.calls, l.booked)
+		}
+		// The short form runs beside all other tests, and calls of a process that is held up
+		// for longer than a window's margin reach Central at once.
+		if l.refused > 0 && os.Getenv("ROLL") == "long" {
 			t.Errorf("Central refused %d calls", l.refused)
 		}
 		if most := 0.05; os.Getenv("ROLL") == "long" && per > most || per > 0.25 {

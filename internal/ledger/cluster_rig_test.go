@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"rollcall/internal/ledger"
 )
@@ -24,7 +25,8 @@ import (
 const clusterAt = "LEDGER_TEST_CLUSTER"
 
 func TestMain(m *testing.M) {
-	nodes, err := startCluster(3, patient)
+	logging.Disable() // servers that die are a part of the tests, and what failed should be seen
+	nodes, err := startCluster(3)
 	if err == nil {
 		err = os.Setenv(clusterAt, strings.Join([]string{nodes[0].addr, nodes[1].addr, nodes[2].addr}, ","))
 	}
@@ -40,16 +42,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// How long a node of a cluster may be silent, in milliseconds, before the others call
-// it dead. On a busy machine one that lives is silent too; where a test waits for the
-// others' word, that is not so long.
-const patient, brief = "15000", "4000"
+// patience is how long a node of a cluster may be silent, in milliseconds, before the
+// others call it dead. On a busy machine one that lives is silent, too.
+const patience = "60000"
 
 // startCluster starts the nodes of a cluster, each with a part of the slots. They
 // find each other while the first tests run.
-func startCluster(n int, silence string) (nodes []*server, err error) {
+func startCluster(n int) (nodes []*server, err error) {
 	for range n {
-		s, err := startServer("--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", silence)
+		s, err := startServer("--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", patience)
 		if err != nil {
 			return nodes, err
 		}
