@@ -35,7 +35,7 @@ func (s *system) fleet(devices, candidates int) (events []map[string]any) {
 // load is what a test of the roll measures.
 type load struct {
 	calls, booked, refused, retried int
-	took                    time.Duration
+	took                            time.Duration
 }
 
 // playbooks evaluates all events by so many playbooks, each coming again when it
