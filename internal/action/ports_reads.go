@@ -13,10 +13,13 @@ import (
 type SharedReads interface {
 	// Ask adds a read to those that the tenant's next taker finds.
 	Ask(ctx context.Context, tenantID string, read AskedRead) error
-	// Take takes those that were asked first, most at most, if it is the taker's
-	// turn. What one took no other finds, and nobody else takes anything before it
-	// has come back and found nothing, or its turn is over.
-	Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) (reads []AskedRead, mine bool, err error)
+	// Claim takes the turn to read, or keeps it, and tells how many reads wait. It is
+	// nobody else's before the taker has claimed it and found none, or has not come
+	// back for so long. Where mine is false it is another's.
+	Claim(ctx context.Context, tenantID, taker string, turn time.Duration) (waiting int, mine bool, err error)
+	// Take takes the reads that were asked for first, most at most, and keeps the turn:
+	// none, where it is not the taker's. What one took no other finds.
+	Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) ([]AskedRead, error)
 	// Answer hands answers to who asked.
 	Answer(ctx context.Context, asker string, answers []ReadAnswer) error
 	// Answers returns the next answers for who asked, or none after a wait, which

@@ -30,8 +30,17 @@ type request struct {
 	header map[string]string
 	form   string // body of a POST
 	limit  int64
-	bulk   bool // a read of many devices, which leaves room for the others
+	fare   fare
 }
+
+// fare is how a call is taken from the budget.
+type fare int
+
+const (
+	single fare = iota
+	inBulk      // a read of many devices, which leaves room for the others
+	paid        // its first try was taken already
+)
 
 // reply is an answer that came whole.
 type reply struct {
@@ -111,6 +120,18 @@ func (a *account) sign(ctx context.Context, rq request) (signed request, token s
 	return signed, token, trouble
 }
 
+// pay takes a try from the budget, unless that was done.
+func (a *account) pay(ctx context.Context, rq *request) *action.Trouble {
+	if rq.fare == paid {
+		rq.fare = single
+		return nil
+	}
+	if _, _, trouble := a.sign(ctx, *rq); trouble != nil { // what can't be sent takes nothing of the budget
+		return trouble
+	}
+	return a.spend(ctx, *rq)
+}
+
 // get makes a read with the account's token. Its reply is a 200 or Central's own
 // 404; all else is a trouble. A token that is refused is renewed once, and a
 // failure that may pass is tried once more if the caller's time allows.
@@ -118,10 +139,7 @@ func (a *account) get(ctx context.Context, rq request) (reply, *action.Trouble) 
 	rq.method = http.MethodGet
 	renewed, tried := false, false
 	for {
-		if _, _, trouble := a.sign(ctx, rq); trouble != nil { // what can't be sent takes nothing of the budget
-			return reply{}, trouble
-		}
-		if trouble := a.spend(ctx, rq); trouble != nil {
+		if trouble := a.pay(ctx, &rq); trouble != nil {
 			return reply{}, trouble
 		}
 		signed, token, trouble := a.sign(ctx, rq) // its turn may come after the first token's end

@@ -44,7 +44,7 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 		go newest()
 	}
 	if fresh || c.roll == nil {
-		live, _, trouble = c.read(ctx, c.reads, p, dev, "full")
+		live, _, trouble = c.read(ctx, c.reads, p, dev, "full", single)
 	} else {
 		live, trouble = c.readMerged(ctx, p, dev, roll.busy)
 	}
@@ -89,7 +89,7 @@ func (c *Client) Present(ctx context.Context, dev action.Ref) (policy.Live, *act
 	if trouble != nil {
 		return live, trouble
 	}
-	live, _, trouble = c.read(ctx, c.reads, p, dev, "basic")
+	live, _, trouble = c.read(ctx, c.reads, p, dev, "basic", single)
 	return live, trouble
 }
 
@@ -116,8 +116,8 @@ func (c *Client) failed(t *action.Trouble) policy.Live {
 }
 
 // read reads one device by its id, and its record as Central gave it.
-func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, view string) (policy.Live, []byte, *action.Trouble) {
-	r, trouble := a.get(ctx, request{what: whatDevice, limit: maxSingle, header: p.header(),
+func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, view string, f fare) (policy.Live, []byte, *action.Trouble) {
+	r, trouble := a.get(ctx, request{what: whatDevice, limit: maxSingle, header: p.header(), fare: f,
 		url: p.url(url.Values{"view": {view}}, url.PathEscape(dev.EndpointID))})
 	if trouble != nil {
 		if trouble.Outage || trouble.Status == http.StatusUnauthorized || trouble.Status == http.StatusForbidden || trouble.Status == http.StatusNotFound {

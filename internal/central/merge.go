@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,17 +126,41 @@ func (m *merger) queue(tenantID string) *mergeQueue {
 	return q
 }
 
+// patience drops those who gave up, and tells till when the most patient of the others
+// waits, zero = without end. Where none is left the lane ends.
+func (m *merger) patience(tenantID string) (till time.Time, any bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q, now := m.queue(tenantID), time.Now()
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *mergeWaiter) bool { return !w.till.IsZero() && !w.till.After(now) })
+	if len(q.waiting) == 0 {
+		q.n--
+		return time.Time{}, false
+	}
+	q.begun = now
+	return latest(q.waiting), true
+}
+
+// latest is till when the most patient waits; zero = without end.
+func latest(some []*mergeWaiter) (till time.Time) {
+	for _, w := range some {
+		if w.till.IsZero() {
+			return time.Time{}
+		}
+		if w.till.After(till) {
+			till = w.till
+		}
+	}
+	return till
+}
+
 // leave takes those who wait out of the queue, at most as many as one call may
-// name; none ends the lane.
+// name.
 func (m *merger) leave(tenantID string) []*mergeWaiter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	q := m.queue(tenantID)
 	n := min(len(q.waiting), q.most)
-	if n == 0 {
-		q.n--
-		return nil
-	}
 	some := q.waiting[:n:n]
 	q.waiting = q.waiting[n:]
 	q.begun = time.Now()
@@ -150,17 +175,38 @@ func (m *merger) halve(tenantID string, from int) {
 	q.most = max(1, min(q.most, from/2))
 }
 
-// mergeLane reads until nobody waits.
+// mergeLane reads until nobody waits. The turn of a call is waited for before it is
+// settled who is read by it.
 func (c *Client) mergeLane(p place) {
 	for {
 		_ = pause(c.ending, c.merging.window(p.tenantID), whatDevice)
-		some := c.merging.leave(p.tenantID)
-		if some == nil {
+		till, any := c.merging.patience(p.tenantID)
+		if !any {
 			return
 		}
-		for _, w := range c.readSome(p, some) {
-			c.readAlone(p, w)
+		if again, trouble := c.due(till); !again {
+			some := c.merging.leave(p.tenantID)
+			c.serve(p, some, trouble, func([]*mergeWaiter) {})
 		}
+	}
+}
+
+// serve reads some devices by a call that is paid for, or hands out the trouble why
+// there is none. done is told of those who have their answers.
+func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble, done func([]*mergeWaiter)) {
+	if trouble != nil {
+		for _, w := range some {
+			w.got <- looked{c.failed(trouble), trouble}
+		}
+		done(some)
+		return
+	}
+	alone, f := c.readSome(p, some, paid)
+	done(some)
+	for _, w := range alone {
+		c.readAlone(p, w, f)
+		done([]*mergeWaiter{w})
+		f = single
 	}
 }
 
@@ -185,18 +231,21 @@ func (m *merger) most(tenantID string) int {
 
 // readSome reads some devices in one call, and hands each to who waits for it. It
 // returns those that the answer lacks: a list says nothing of what is not on it,
-// only a device's own 404 does, so they are to be read alone.
-func (c *Client) readSome(p place, some []*mergeWaiter) (alone []*mergeWaiter) {
+// only a device's own 404 does, so they are to be read alone, and what is left of the
+// fare.
+func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeWaiter, left fare) {
 	if len(some) < 2 {
-		return some
+		return some, f
 	}
 	ctx, cancel := c.mergeTime(some)
 	defer cancel()
-	found, trouble := c.readIDs(ctx, p, some)
+	found, trouble := c.readIDs(ctx, p, some, f)
 	if trouble != nil && (trouble.Status == http.StatusBadRequest || trouble.Status == http.StatusRequestURITooLong) {
 		c.merging.halve(p.tenantID, len(some))
 		half := len(some) / 2
-		return append(c.readSome(p, some[:half:half]), c.readSome(p, some[half:])...)
+		one, _ := c.readSome(p, some[:half:half], single)
+		other, _ := c.readSome(p, some[half:], single)
+		return append(one, other...), single
 	}
 	for _, w := range some {
 		live, ok := found[strings.ToLower(w.dev.EndpointID)]
@@ -211,14 +260,14 @@ func (c *Client) readSome(p place, some []*mergeWaiter) (alone []*mergeWaiter) {
 			alone = append(alone, w)
 		}
 	}
-	return alone
+	return alone, single
 }
 
 // readAlone reads one device for who waits for it.
-func (c *Client) readAlone(p place, w *mergeWaiter) {
+func (c *Client) readAlone(p place, w *mergeWaiter, f fare) {
 	ctx, cancel := c.mergeTime([]*mergeWaiter{w})
 	defer cancel()
-	live, _, trouble := c.read(ctx, c.reads, p, w.dev, "full")
+	live, _, trouble := c.read(ctx, c.reads, p, w.dev, "full", f)
 	w.got <- looked{live, trouble}
 }
 
@@ -226,23 +275,14 @@ func (c *Client) readAlone(p place, w *mergeWaiter) {
 // wait have time, and no longer than two calls take.
 func (c *Client) mergeTime(some []*mergeWaiter) (context.Context, context.CancelFunc) {
 	till := time.Now().Add(2 * c.timeout)
-	latest := time.Time{}
-	for _, w := range some {
-		if w.till.IsZero() {
-			return context.WithDeadline(c.ending, till)
-		}
-		if w.till.After(latest) {
-			latest = w.till
-		}
-	}
-	if latest.Before(till) {
-		till = latest
+	if last := latest(some); !last.IsZero() && last.Before(till) {
+		till = last
 	}
 	return context.WithDeadline(c.ending, till)
 }
 
 // readIDs reads devices by their ids.
-func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map[string]policy.Live, *action.Trouble) {
+func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter, f fare) (map[string]policy.Live, *action.Trouble) {
 	var ids []string
 	asked := map[string]bool{}
 	for _, w := range some {
@@ -252,7 +292,7 @@ func (c *Client) readIDs(ctx context.Context, p place, some []*mergeWaiter) (map
 		}
 	}
 	query := url.Values{"ids": {strings.Join(ids, ",")}, "view": {"full"}, "sort": {"id"}, "pageSize": {strconv.Itoa(largestPage)}}
-	in, trouble := c.devices(ctx, p, whatDevice, query, false)
+	in, trouble := c.devices(ctx, p, whatDevice, query, f)
 	if trouble != nil {
 		return nil, trouble
 	}

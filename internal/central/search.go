@@ -152,9 +152,12 @@ func oneClock(central policy.Field[time.Time], begun, now time.Time) bool {
 
 // rawPages is pages for who wants the records as they came.
 func (c *Client) rawPages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
-	used := map[string]bool{query.Get("pageFromKey"): true}
+	used, f := map[string]bool{query.Get("pageFromKey"): true}, single
+	if bulk {
+		f = inBulk
+	}
 	for range most {
-		in, trouble := c.page(ctx, p, what, query, bulk)
+		in, trouble := c.page(ctx, p, what, query, f)
 		if trouble != nil {
 			return trouble
 		}
@@ -181,8 +184,8 @@ func (p page) next() string {
 }
 
 // page reads one page of a list that may have more.
-func (c *Client) page(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
-	in, trouble := c.devices(ctx, p, what, query, bulk)
+func (c *Client) page(ctx context.Context, p place, what string, query url.Values, f fare) (page, *action.Trouble) {
+	in, trouble := c.devices(ctx, p, what, query, f)
 	if trouble == nil && in.Pages == nil {
 		trouble = unusable(what, "it does not say whether it is whole")
 	}
@@ -193,8 +196,8 @@ func (c *Client) page(ctx context.Context, p place, what string, query url.Value
 }
 
 // devices asks for devices once.
-func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, bulk bool) (page, *action.Trouble) {
-	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), bulk: bulk})
+func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, f fare) (page, *action.Trouble) {
+	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), fare: f})
 	if trouble == nil && r.status == http.StatusNotFound {
 		trouble = r.refusedList(what)
 	}

@@ -2,6 +2,8 @@ package central
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,21 +80,20 @@ func (c *Client) sharedLane(p place) {
 		}
 		c.sharing.begin(p.tenantID)
 		most := c.merging.most(p.tenantID)
-		taken, mine, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow) // those who asked have an end, and ask again
-		full = len(taken) == most
-		if len(taken) == 0 {
+		waiting, mine, _ := c.shared.Claim(c.ending, p.tenantID, c.sharing.id, mergeSlow) // those who asked have an end, and ask again
+		full = waiting >= most
+		if waiting == 0 {
 			if c.sharing.close(p.tenantID, mine) {
 				return
 			}
 			continue
 		}
-		some := c.sharing.waiters(p.tenantID, taken)
-		alone := c.readSome(p, some)
-		c.tell(some)
-		for _, w := range alone {
-			c.readAlone(p, w)
-			c.tell([]*mergeWaiter{w})
+		again, trouble := c.due(c.sharing.patience(p.tenantID))
+		if again {
+			continue
 		}
+		taken, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow)
+		c.serve(p, c.sharing.waiters(p.tenantID, taken), trouble, c.tell)
 	}
 }
 
@@ -202,6 +203,14 @@ func (s *sharing) begin(tenantID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tenants[tenantID].begun = time.Now()
+}
+
+// patience is till when the most patient of this process waits; zero = nobody here
+// waits. Those of others are taken to be alike.
+func (s *sharing) patience(tenantID string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return latest(slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return w.dev.TenantID != tenantID }))
 }
 
 // close ends a lane that took nothing: on its turn, unless something was asked

@@ -149,21 +149,26 @@ func (h handed) Ask(ctx context.Context, tenant string, read action.AskedRead) e
 	return err
 }
 
-func (h handed) Take(ctx context.Context, tenant, taker string, most int, turn time.Duration) ([]action.AskedRead, bool, error) {
+func (h handed) Claim(ctx context.Context, tenant, taker string, turn time.Duration) (int, bool, error) {
 	if h.idle {
-		return nil, false, nil
+		return 0, false, nil
 	}
 	if h.asked != nil {
 		h.asked.Wait()
 	}
-	taken, mine, err := h.SharedReads.Take(ctx, tenant, taker, most, turn)
-	if h.take != nil {
-		taken = h.take(taken)
-	}
+	waiting, mine, err := h.SharedReads.Claim(ctx, tenant, taker, turn)
 	if h.stands != nil && !mine {
 		h.stands()
 	}
-	return taken, mine, err
+	return waiting, mine, err
+}
+
+func (h handed) Take(ctx context.Context, tenant, taker string, most int, turn time.Duration) ([]action.AskedRead, error) {
+	taken, err := h.SharedReads.Take(ctx, tenant, taker, most, turn)
+	if h.take != nil {
+		taken = h.take(taken)
+	}
+	return taken, err
 }
 
 func (h handed) Answers(ctx context.Context, asker string, wait time.Duration) ([]action.ReadAnswer, error) {
@@ -212,7 +217,7 @@ func TestTheTurnOfAProcessThatIsGoneEnds(t *testing.T) {
 	if err := gone.Ask(t.Context(), tenantID, action.AskedRead{Asker: "gone", Number: "1", EndpointID: deviceID}); err != nil {
 		t.Fatal(err)
 	}
-	if _, mine, err := gone.Take(t.Context(), tenantID, "gone", 1, mergeSlow); !mine || err != nil {
+	if _, mine, err := gone.Claim(t.Context(), tenantID, "gone", mergeSlow); !mine || err != nil {
 		t.Fatal(mine, err)
 	}
 	for i, l := range lookedAt(t, r, clients, 5) {

@@ -23,6 +23,7 @@ const (
 const (
 	aheadSingle = time.Minute
 	aheadBulk   = time.Second
+	aheadMerged = time.Second // while its turn does not come, more may join it
 )
 
 // spend takes one call of the credential's budget, and waits for its turn as long
@@ -32,7 +33,7 @@ func (a *account) spend(ctx context.Context, rq request) *action.Trouble {
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline) - answerTime
 	}
-	if !rq.bulk {
+	if rq.fare != inBulk {
 		return a.spendWithin(ctx, rq.what, action.CallSingle, min(left, aheadSingle))
 	}
 	for {
@@ -69,6 +70,22 @@ func (a *account) spendWithin(ctx context.Context, what string, kind action.Call
 		_, trouble = a.turn(ctx, what, kind, max(most-passed, 0))
 	}
 	return trouble
+}
+
+// due waits for the turn of a read that is made for whoever waits by then, till at the
+// latest; zero = as long as it takes. again says that the limits leave no call yet:
+// who waits is to be looked at anew.
+func (c *Client) due(till time.Time) (again bool, trouble *action.Trouble) {
+	ctx, cancel := context.WithTimeout(c.ending, 2*c.timeout)
+	defer cancel()
+	if _, trouble = c.reads.bearer(ctx); trouble != nil { // what can't be sent takes nothing of the budget
+		return false, outage(trouble)
+	}
+	trouble = c.reads.spendWithin(ctx, whatDevice, action.CallSingle, aheadMerged)
+	if trouble == nil || !trouble.Limited || !till.IsZero() && time.Until(till) < trouble.RetryAfter+answerTime {
+		return false, trouble
+	}
+	return pause(ctx, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
 }
 
 // turn books one call, and waits as long as it tells.

@@ -42,20 +42,34 @@ func (s *Store) append(ctx context.Context, key string, v any) error {
 	return away(err)
 }
 
-// Take implements action.SharedReads. What can't be read is nobody's.
-func (s *Store) Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) (reads []action.AskedRead, mine bool, err error) {
-	keys := []string{keyReads.of(tenantID), keyReadTurn.of(tenantID)}
-	got, err := s.scripts["take"].Run(ctx, s.rdb, keys, taker, most, turn.Milliseconds()).Slice()
-	if err != nil || len(got) == 0 {
-		return nil, false, away(fmt.Errorf("shared reads: %w", err))
+// Claim implements action.SharedReads.
+func (s *Store) Claim(ctx context.Context, tenantID, taker string, turn time.Duration) (waiting int, mine bool, err error) {
+	got, err := s.scripts["claim"].Run(ctx, s.rdb, readKeys(tenantID), taker, turn.Milliseconds()).Int64Slice()
+	if err != nil || len(got) != 2 {
+		return 0, false, away(fmt.Errorf("shared reads: %w", err))
 	}
-	for _, raw := range got[1:] {
+	return int(got[1]), got[0] == 1, nil
+}
+
+// Take implements action.SharedReads. What can't be read is nobody's.
+func (s *Store) Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) ([]action.AskedRead, error) {
+	got, err := s.scripts["take"].Run(ctx, s.rdb, readKeys(tenantID), taker, most, turn.Milliseconds()).StringSlice()
+	if err != nil {
+		return nil, away(fmt.Errorf("shared reads: %w", err))
+	}
+	var reads []action.AskedRead
+	for _, raw := range got {
 		var read action.AskedRead
-		if json.Unmarshal([]byte(fmt.Sprint(raw)), &read) == nil {
+		if json.Unmarshal([]byte(raw), &read) == nil {
 			reads = append(reads, read)
 		}
 	}
-	return reads, fmt.Sprint(got[0]) == "1", nil
+	return reads, nil
+}
+
+// readKeys are a tenant's reads, and whose turn it is.
+func readKeys(tenantID string) []string {
+	return []string{keyReads.of(tenantID), keyReadTurn.of(tenantID)}
 }
 
 // Answers implements action.SharedReads.

@@ -20,20 +20,31 @@ func TestWhatOneTookNoOtherFinds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		take := func(taker, tenant string, mine bool, want ...action.AskedRead) {
+		claim := func(taker, tenant string, mine bool, want int) {
 			t.Helper()
-			got, turn, err := r.Take(t.Context(), tenant, taker, 3, time.Minute)
-			if diff := cmp.Diff(want, got); diff != "" || err != nil || turn != mine {
-				t.Errorf("%s: %v %v %s", taker, turn, err, diff)
+			if n, turn, err := r.Claim(t.Context(), tenant, taker, time.Minute); n != want || turn != mine || err != nil {
+				t.Errorf("%s: %d %v %v; want %d %v", taker, n, turn, err, want, mine)
 			}
 		}
-		take("one", dev.TenantID, true, asked[:3]...)
-		take("two", dev.TenantID, false)
-		take("two", "another tenant", true)
-		take("one", dev.TenantID, true, asked[3:]...)
-		take("two", dev.TenantID, false)
-		take("one", dev.TenantID, true)
-		take("two", dev.TenantID, true)
+		take := func(taker string, want ...action.AskedRead) {
+			t.Helper()
+			got, err := r.Take(t.Context(), dev.TenantID, taker, 3, time.Minute)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%s: %v %s", taker, err, diff)
+			}
+		}
+		take("one") // nobody's turn
+		claim("one", dev.TenantID, true, 5)
+		take("two")
+		claim("two", dev.TenantID, false, 0)
+		claim("two", "another tenant", true, 0)
+		take("one", asked[:3]...)
+		claim("two", dev.TenantID, false, 0)
+		claim("one", dev.TenantID, true, 2)
+		take("one", asked[3:]...)
+		claim("two", dev.TenantID, false, 0)
+		claim("one", dev.TenantID, true, 0)
+		claim("two", dev.TenantID, true, 0)
 	})
 }
 
@@ -43,12 +54,18 @@ func TestATurnAtReadingEndsByItself(t *testing.T) {
 		if err := r.Ask(t.Context(), dev.TenantID, read); err != nil {
 			t.Fatal(err)
 		}
-		if _, mine, err := r.Take(t.Context(), dev.TenantID, "one", 3, time.Minute); !mine || err != nil {
+		if _, mine, err := r.Claim(t.Context(), dev.TenantID, "one", time.Minute); !mine || err != nil {
 			t.Fatal(mine, err)
 		}
 		key := "rollcall:{" + dev.TenantID + "}:reads:turn"
 		if ttl, err := r.rdb.PTTL(t.Context(), key).Result(); ttl <= 0 || ttl > time.Minute || err != nil {
 			t.Errorf("it lasts %s: %v", ttl, err)
+		}
+		if _, err := r.Take(t.Context(), dev.TenantID, "one", 3, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if ttl, err := r.rdb.PTTL(t.Context(), key).Result(); ttl <= time.Minute || err != nil {
+			t.Errorf("after reads were taken it lasts %s: %v", ttl, err)
 		}
 	})
 }

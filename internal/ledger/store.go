@@ -72,7 +72,7 @@ func (s *Store) load() error {
 	return errors.Join(
 		s.scriptsOf(luaTable()+luaKeys(), "prelude", "note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"),
 		s.scriptsOf("", "roll", "roll_named", "roll_find", "roll_begin", "roll_write", "roll_install", "roll_expect", "roll_giveup", "roll_forget", "roll_learn"),
-		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "take"),
+		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "claim", "take"),
 	)
 }
 

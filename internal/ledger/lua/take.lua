@@ -1,13 +1,5 @@
--- Takes the reads that were asked for first, unless it is another process's turn.
--- A turn lasts until its process finds nothing, or for so long.
+-- Takes the reads that were asked for first, on the taker's turn alone, and renews it.
 local reads, turn = KEYS[1], KEYS[2]
-local whose = redis.call('GET', turn)
-if whose and whose ~= ARGV[1] then return {0} end
-local out = {1}
-for _, read in ipairs(redis.call('LPOP', reads, ARGV[2]) or {}) do out[#out + 1] = read end
-if #out == 1 then
-  redis.call('DEL', turn)
-else
-  redis.call('SET', turn, ARGV[1], 'PX', ARGV[3])
-end
-return out
+if redis.call('GET', turn) ~= ARGV[1] then return {} end
+redis.call('PEXPIRE', turn, ARGV[3])
+return redis.call('LPOP', reads, ARGV[2]) or {}

@@ -1,0 +1,152 @@
+package central
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/internal/action"
+	"rollcall/internal/policy"
+)
+
+// gate is a budget that gives no call before it is opened.
+type gate struct {
+	purse
+	open  atomic.Bool
+	tries atomic.Int64
+}
+
+func (g *gate) Book(ctx context.Context, client string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
+	if g.tries.Add(1); !g.open.Load() {
+		return 20 * time.Millisecond, false, nil
+	}
+	return g.purse.Book(ctx, client, kind, most)
+}
+
+// gated is a rig whose clients have a young roll that many ask and a gate for a
+// budget: one client, or several that share their reads.
+func gated(t *testing.T, shared bool) (*rig, []*Client, *gate) {
+	t.Helper()
+	g := &gate{purse: purse{left: -1}}
+	g.open.Store(true)
+	r := newRig(t, nil, nil)
+	clients := []*Client{r.another(t, func(o *Options) { rolling(r)(o); o.Budget = g })}
+	if shared {
+		clients = sharers(t, r, 3, nil)
+		for _, c := range clients {
+			c.budget = g
+		}
+	}
+	lookedAt(t, r, clients, 1) // signed in
+	g.open.Store(false)
+	return r, clients, g
+}
+
+// kinds runs a test for reads of one process, and for shared ones.
+func kinds(t *testing.T, body func(t *testing.T, shared bool)) {
+	t.Helper()
+	for name, shared := range map[string]bool{"of one process": false, "of several": true} {
+		t.Run(name, func(t *testing.T) { body(t, shared) })
+	}
+}
+
+func TestWhoComesWhileTheLimitsLeaveNoCallJoinsTheNext(t *testing.T) {
+	kinds(t, func(t *testing.T, shared bool) {
+		r, clients, g := gated(t, shared)
+		for i := range 30 {
+			r.sim.Put(tenantID, machine(nth(i).EndpointID, fmt.Sprintf("PC-%04d", i), r.clock().Add(-200*24*time.Hour)))
+		}
+		before := r.sim.Count(http.MethodGet, devices)
+		var work sync.WaitGroup
+		for i := range 30 {
+			c := clients[i%len(clients)]
+			work.Go(func() {
+				if live, trouble := c.Look(t.Context(), nth(i), time.Hour, false); live.Status != policy.LiveFound {
+					t.Errorf("%d: %+v", i, trouble)
+				}
+			})
+			for begun := g.tries.Load(); i%5 == 4 && g.tries.Load() < begun+2; { // some come later
+				_ = pause(t.Context(), time.Millisecond, "")
+			}
+		}
+		for waits := func() (n int) {
+			for _, c := range clients {
+				n += c.waits()
+			}
+			return n
+		}; waits() < 30 && t.Context().Err() == nil; {
+			_ = pause(t.Context(), time.Millisecond, "")
+		}
+		g.open.Store(true)
+		work.Wait()
+		if n := r.sim.Count(http.MethodGet, devices) - before; n != 1 {
+			t.Errorf("%d calls for 30 devices, want 1", n)
+		}
+	})
+}
+
+// waits is how many wait for a read of a device.
+func (c *Client) waits() int {
+	c.merging.mu.Lock()
+	defer c.merging.mu.Unlock()
+	c.sharing.mu.Lock()
+	defer c.sharing.mu.Unlock()
+	n := len(c.sharing.waiting)
+	for _, q := range c.merging.tenants {
+		n += len(q.waiting)
+	}
+	return n
+}
+
+func TestWhoCannotWaitForTheLimitsIsToldAtOnceWhenToComeAgain(t *testing.T) {
+	kinds(t, func(t *testing.T, shared bool) {
+		r, clients, g := gated(t, shared)
+		g.left = 0
+		g.open.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // a call comes in seven
+		defer cancel()
+		before := r.sim.Count(http.MethodGet, devices)
+		var work sync.WaitGroup
+		for i := range 30 {
+			c := clients[i%len(clients)]
+			work.Go(func() {
+				live, trouble := c.Look(ctx, nth(i), time.Hour, false)
+				if trouble == nil || !trouble.Limited || !trouble.Own || live.RetryAfter != 7*time.Second {
+					t.Errorf("%d: %+v", i, trouble)
+				}
+			})
+		}
+		work.Wait()
+		if n := r.sim.Count(http.MethodGet, devices) - before; n != 0 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// Who has given up is not read, and takes nothing of the budget.
+func TestNoCallIsBookedForThoseWhoGaveUp(t *testing.T) {
+	r, _, g := gated(t, false)
+	g.open.Store(true)
+	c := r.another(t, func(o *Options) {
+		o.Budget, o.MergeWindow = g, 300*time.Millisecond
+		o.Roll = &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: rollBusy}}
+	})
+	if _, trouble := c.Look(t.Context(), nth(0), time.Hour, false); trouble != nil {
+		t.Fatalf("%+v", trouble)
+	}
+	c.aside.Wait()
+	booked := len(g.booked)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // less than others are waited for
+	defer cancel()
+	if _, trouble := c.Look(ctx, nth(0), time.Hour, false); trouble == nil || !trouble.Own {
+		t.Errorf("%+v", trouble)
+	}
+	c.aside.Wait()
+	if len(g.booked) != booked {
+		t.Errorf("%d booked", len(g.booked)-booked)
+	}
+}
