@@ -23,10 +23,10 @@ const (
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
 	rollMost    = 15 * time.Minute // a reading that takes longer is given up: by then it waits for its share of the hour
-	// rollWorth is how many must ask within a minute or two to make a reading of the
+	// rollWorth is how many must ask within some minutes to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
-	rollBusy  = 100                    // from so many on, reads of devices wait for each other
+	rollBusy  = 50                     // from so many on, reads of devices wait for each other
 	rollAgain = time.Minute            // after a reading that failed another is not begun for so long
 	rollSoon  = 5 * time.Second        // until a reading is there of which nothing is known yet
 	rollTell  = time.Second            // for the last word of a reading

@@ -62,7 +62,7 @@ const (
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
 	// The roll: "state" is a hash that runs out: of the roll reading, size, at, whole,
-	// heard, newest; of who asked minute, asked, before; of the reading under way turn
+	// heard, newest; of who asked span, asked, before; of the reading under way turn
 	// (its id), till, hold, turnSize, expected; of the last that failed, failed, again.
 	// Each reading has a hash "devices", by id: what each is found by, and its record;
 	// and a sorted set "index" of those entries, each with the id behind it.
