@@ -128,7 +128,7 @@ func (m *merger) queue(tenantID string) *mergeQueue {
 
 // patience drops those who gave up, and tells till when the most patient of the others
 // waits, zero = without end. Where none is left the lane ends.
-func (m *merger) patience(tenantID string) (till time.Time, any bool) {
+func (m *merger) patience(tenantID string) (till time.Time, waits bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	q, now := m.queue(tenantID), time.Now()
@@ -180,8 +180,8 @@ func (m *merger) halve(tenantID string, from int) {
 func (c *Client) mergeLane(p place) {
 	for {
 		_ = pause(c.ending, c.merging.window(p.tenantID), whatDevice)
-		till, any := c.merging.patience(p.tenantID)
-		if !any {
+		till, waits := c.merging.patience(p.tenantID)
+		if !waits {
 			return
 		}
 		if again, trouble := c.due(till); !again {
@@ -192,11 +192,13 @@ func (c *Client) mergeLane(p place) {
 }
 
 // serve reads some devices by a call that is paid for, or hands out the trouble why
-// there is none. done is told of those who have their answers.
+// there is none. done is told of those who have their answers, or are read alone.
 func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble, done func([]*mergeWaiter)) {
 	if trouble != nil {
+		ours := *trouble
+		ours.Own = trouble.Own || len(some) > 1 // it says nothing of one of them
 		for _, w := range some {
-			w.got <- looked{c.failed(trouble), trouble}
+			w.got <- looked{c.failed(&ours), &ours}
 		}
 		done(some)
 		return

@@ -41,6 +41,8 @@ type sharedLanes struct {
 // readShared reads one device, together with those that other processes ask for.
 // asked is false where it could not be asked for.
 func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l looked, asked bool) {
+	ctx, cancel := context.WithTimeout(ctx, 2*c.timeout+c.merging.busy) // who took it may be gone
+	defer cancel()
 	w := newWaiter(ctx, dev)
 	since := c.now()
 	number := c.sharing.add(w)
@@ -54,8 +56,6 @@ func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l loo
 	if c.sharing.hear() {
 		c.aside.Go(c.hearAnswers)
 	}
-	lost := time.NewTimer(2*c.timeout + c.merging.busy)
-	defer lost.Stop()
 	select {
 	case l = <-w.got:
 		// The clock of who read is not this one, which is what is held against
@@ -63,7 +63,6 @@ func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l loo
 		l.live.At = since
 		return l, true
 	case <-ctx.Done():
-	case <-lost.C: // who took it is gone
 	}
 	trouble := ownTime(whatDevice)
 	return looked{c.failed(trouble), trouble}, true
@@ -210,7 +209,7 @@ func (s *sharing) begin(tenantID string) {
 func (s *sharing) patience(tenantID string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return latest(slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return w.dev.TenantID != tenantID }))
+	return latest(slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return !strings.EqualFold(w.dev.TenantID, tenantID) }))
 }
 
 // close ends a lane that took nothing: on its turn, unless something was asked
