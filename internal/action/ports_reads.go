@@ -17,8 +17,9 @@ type SharedReads interface {
 	// nobody else's before the taker has claimed it and found none, or has not come
 	// back for so long. Where mine is false it is another's.
 	Claim(ctx context.Context, tenantID, taker string, turn time.Duration) (waiting int, mine bool, err error)
-	// Take takes the reads that were asked for first, most at most, and keeps the turn:
-	// none, where it is not the taker's. What one took no other finds.
+	// Take takes the reads that were asked for first, most at most, and keeps the turn;
+	// or takes it, where it ended meanwhile. Where it is another's there are none. What
+	// one took no other finds.
 	Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) ([]AskedRead, error)
 	// Answer hands answers to who asked.
 	Answer(ctx context.Context, asker string, answers []ReadAnswer) error

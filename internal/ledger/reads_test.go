@@ -33,7 +33,6 @@ func TestWhatOneTookNoOtherFinds(t *testing.T) {
 				t.Errorf("%s: %v %s", taker, err, diff)
 			}
 		}
-		take("one") // nobody's turn
 		claim("one", dev.TenantID, true, 5)
 		take("two")
 		claim("two", dev.TenantID, false, 0)
@@ -45,6 +44,11 @@ func TestWhatOneTookNoOtherFinds(t *testing.T) {
 		claim("two", dev.TenantID, false, 0)
 		claim("one", dev.TenantID, true, 0)
 		claim("two", dev.TenantID, true, 0)
+		if err := r.Ask(t.Context(), dev.TenantID, asked[0]); err != nil {
+			t.Fatal(err)
+		}
+		take("two", asked[0]) // it was nobody's turn
+		claim("one", dev.TenantID, false, 0)
 	})
 }
 
