@@ -3,6 +3,7 @@ package central
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +12,44 @@ import (
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
 )
+
+// A call that comes after the last who waits has given up is of use to nobody.
+func TestNoCallIsBookedForATimeWhenNobodyWaitsAnyMore(t *testing.T) {
+	kinds(t, func(t *testing.T, shared bool) {
+		_, clients, g := gated(t, shared)
+		for _, c := range clients { // one that reads for others alone can't know how long they wait
+			c.aside.Wait()
+		}
+		g.open.Store(true)
+		g.wait, g.booked = 950*time.Millisecond, nil
+		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		defer cancel()
+		if _, trouble := clients[0].Look(ctx, nth(0), time.Hour, false); trouble == nil || !trouble.Limited {
+			t.Errorf("%+v", trouble)
+		}
+		for _, c := range clients {
+			c.aside.Wait()
+		}
+		if len(g.booked) > 0 {
+			t.Errorf("%d booked", len(g.booked))
+		}
+	})
+}
+
+// The time of a call does not bound what its turn is waited for.
+func TestATurnIsWaitedForLongerThanACallMayTake(t *testing.T) {
+	r := newRig(t, nil, nil)
+	p := &purse{left: -1}
+	r.Client = r.another(t, func(o *Options) {
+		rolling(r)(o)
+		o.Timeout, o.Budget = 200*time.Millisecond, p
+	})
+	r.look(t.Context(), t) // signed in
+	p.wait, p.booked = 600*time.Millisecond, nil
+	if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound || len(p.booked) != 1 {
+		t.Errorf("%d booked, %+v", len(p.booked), trouble)
+	}
+}
 
 // lasting is a budget whose every answer takes longer than a turn at reading lasts.
 type lasting struct {
@@ -47,4 +86,41 @@ func TestWhoWaitsForACallUntilItsTurnIsOverReadsAllTheSame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of a process that reads for others alone, those others wait no longer than it takes
+// to know that no call comes soon.
+func TestWhoseReadsAnotherMakesIsToldAtOnceWhenToComeAgain(t *testing.T) {
+	_, clients, g := gated(t, true)
+	for _, c := range clients {
+		c.aside.Wait()
+	}
+	begun := g.tries.Load()
+	ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Second)
+	defer giveUp()
+	var work sync.WaitGroup
+	work.Go(func() { _, _ = clients[0].Look(ctx, nth(0), time.Hour, false) })
+	for g.tries.Load() == begun { // it has the turn
+		_ = pause(t.Context(), time.Millisecond, "")
+	}
+	other, stop := context.WithTimeout(t.Context(), 4*time.Second)
+	defer stop()
+	work.Go(func() {
+		live, trouble := clients[1].Look(other, nth(1), time.Hour, false)
+		if trouble == nil || !trouble.Limited || live.RetryAfter != 7*time.Second {
+			t.Errorf("%+v", trouble)
+		}
+	})
+	for clients[1].waits() == 0 {
+		_ = pause(t.Context(), time.Millisecond, "")
+	}
+	giveUp()
+	for clients[0].waits() > 0 {
+		_ = pause(t.Context(), time.Millisecond, "")
+	}
+	g.mu.Lock()
+	g.left = 0 // a call comes in seven seconds
+	g.mu.Unlock()
+	g.open.Store(true)
+	work.Wait()
 }

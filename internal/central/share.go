@@ -204,12 +204,17 @@ func (s *sharing) begin(tenantID string) {
 	s.tenants[tenantID].begun = time.Now()
 }
 
-// patience is till when the most patient of this process waits; zero = nobody here
-// waits. Those of others are taken to be alike.
+// patience is till when the most patient of this process waits. Those of others are
+// taken to be alike; where nobody here waits, to wait no longer than a call is booked
+// ahead: they have an end too, and are to hear before it when to come again.
 func (s *sharing) patience(tenantID string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return latest(slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return !strings.EqualFold(w.dev.TenantID, tenantID) }))
+	here := slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return !strings.EqualFold(w.dev.TenantID, tenantID) })
+	if len(here) == 0 {
+		return time.Now().Add(aheadMerged + answerTime)
+	}
+	return latest(here)
 }
 
 // close ends a lane that took nothing: on its turn, unless something was asked

@@ -76,16 +76,18 @@ func (a *account) spendWithin(ctx context.Context, what string, kind action.Call
 // latest; zero = as long as it takes. again says that the limits leave no call yet:
 // who waits is to be looked at anew.
 func (c *Client) due(till time.Time) (again bool, trouble *action.Trouble) {
-	ctx, cancel := context.WithTimeout(c.ending, 2*c.timeout)
-	defer cancel()
-	if _, trouble = c.reads.bearer(ctx); trouble != nil { // what can't be sent takes nothing of the budget
+	if _, trouble = c.reads.bearer(c.ending); trouble != nil { // what can't be sent takes nothing of the budget
 		return false, outage(trouble)
 	}
-	trouble = c.reads.spendWithin(ctx, whatDevice, action.CallSingle, aheadMerged)
+	most := aheadMerged
+	if !till.IsZero() {
+		most = min(most, time.Until(till)-answerTime)
+	}
+	trouble = c.reads.spendWithin(c.ending, whatDevice, action.CallSingle, most)
 	if trouble == nil || !trouble.Limited || !till.IsZero() && time.Until(till) < trouble.RetryAfter+answerTime {
 		return false, trouble
 	}
-	return pause(ctx, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
+	return pause(c.ending, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
 }
 
 // turn books one call, and waits as long as it tells.
