@@ -186,14 +186,14 @@ func (c *Client) mergeLane(p place) {
 		}
 		if again, trouble := c.due(till); !again {
 			some := c.merging.leave(p.tenantID)
-			c.serve(p, some, trouble, func([]*mergeWaiter) {})
+			c.serve(p, some, paid, trouble, func([]*mergeWaiter) {})
 		}
 	}
 }
 
-// serve reads some devices by a call that is paid for, or hands out the trouble why
-// there is none. done is told of those who have their answers, or are read alone.
-func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble, done func([]*mergeWaiter)) {
+// serve reads some devices by a call of a fare, or hands out the trouble why there is
+// none. done is told of those who have their answers, or are read alone.
+func (c *Client) serve(p place, some []*mergeWaiter, f fare, trouble *action.Trouble, done func([]*mergeWaiter)) {
 	if trouble != nil {
 		ours := *trouble
 		ours.Own = trouble.Own || len(some) > 1 // it says nothing of one of them
@@ -203,7 +203,7 @@ func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble, do
 		done(some)
 		return
 	}
-	alone, f := c.readSome(p, some, paid)
+	alone, f := c.readSome(p, some, f)
 	done(some)
 	for _, w := range alone {
 		c.readAlone(p, w, f)

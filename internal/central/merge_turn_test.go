@@ -3,6 +3,7 @@ package central
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -123,4 +124,30 @@ func TestWhoseReadsAnotherMakesIsToldAtOnceWhenToComeAgain(t *testing.T) {
 	g.mu.Unlock()
 	g.open.Store(true)
 	work.Wait()
+}
+
+// A call may be taken long before it is known who is read by it: the store was slow.
+func TestACallThatIsLateSinceItsReadsCameLateIsBookedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		late time.Duration
+		want int
+	}{"late": {time.Second, 2}, "a little late": {100 * time.Millisecond, 1}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, nil)
+			p := &purse{left: -1}
+			c := sharers(t, r, 1, func(_ int, s action.SharedReads) action.SharedReads {
+				return handed{SharedReads: s, take: func(taken []action.AskedRead) []action.AskedRead {
+					r.pass(tc.late)
+					return taken
+				}}
+			})[0]
+			lookedAt(t, r, []*Client{c}, 1) // signed in
+			c.budget = p
+			before := r.sim.Count(http.MethodGet, devices)
+			lookedAt(t, r, []*Client{c}, 1)
+			if calls := r.sim.Count(http.MethodGet, devices) - before; calls != 1 || len(p.booked) != tc.want {
+				t.Errorf("%d calls, %d booked, want %d", calls, len(p.booked), tc.want)
+			}
+		})
+	}
 }

@@ -91,8 +91,12 @@ func (c *Client) sharedLane(p place) {
 		if again {
 			continue
 		}
+		turn, f := c.now(), paid
 		taken, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow)
-		c.serve(p, c.sharing.waiters(p.tenantID, taken), trouble, c.tell)
+		if c.now().Sub(turn) > missedTurn {
+			f = single
+		}
+		c.serve(p, c.sharing.waiters(p.tenantID, taken), f, trouble, c.tell)
 	}
 }
 
