@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,5 +150,43 @@ func TestACallThatIsLateSinceItsReadsCameLateIsBookedAgain(t *testing.T) {
 				t.Errorf("%d calls, %d booked, want %d", calls, len(p.booked), tc.want)
 			}
 		})
+	}
+}
+
+// claims counts how often a turn is asked for, and never gives one.
+type claims struct {
+	action.SharedReads
+	n atomic.Int64
+}
+
+func (c *claims) Claim(context.Context, string, string, time.Duration) (int, bool, error) {
+	c.n.Add(1)
+	return 0, false, nil
+}
+
+// Who waits for a process that ends is told, or that process asks again and again
+// whether its turn has come, without a pause.
+func TestNobodyWaitsForAReadOfAProcessThatEnds(t *testing.T) {
+	r := newRig(t, nil, nil)
+	var seen claims
+	c := sharers(t, r, 1, func(_ int, s action.SharedReads) action.SharedReads {
+		seen.SharedReads = s
+		return &seen
+	})[0]
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	var work sync.WaitGroup
+	work.Go(func() {
+		if _, trouble := c.Look(ctx, nth(0), time.Hour, false); trouble == nil || !trouble.Own || ctx.Err() != nil {
+			t.Errorf("%+v, %v", trouble, ctx.Err())
+		}
+	})
+	for seen.n.Load() == 0 {
+		_ = pause(t.Context(), time.Millisecond, "")
+	}
+	c.Close()
+	work.Wait()
+	if n := seen.n.Load(); n > 10000 {
+		t.Errorf("asked %d times", n)
 	}
 }

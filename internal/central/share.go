@@ -63,6 +63,7 @@ func (c *Client) readShared(ctx context.Context, p place, dev action.Ref) (l loo
 		l.live.At = since
 		return l, true
 	case <-ctx.Done():
+	case <-c.ending.Done(): // nobody here reads any more, or hears
 	}
 	trouble := ownTime(whatDevice)
 	return looked{c.failed(trouble), trouble}, true
