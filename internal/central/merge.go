@@ -186,29 +186,37 @@ func (c *Client) mergeLane(p place) {
 		}
 		if again, trouble := c.due(till); !again {
 			some := c.merging.leave(p.tenantID)
-			c.serve(p, some, trouble, func([]*mergeWaiter) {})
+			c.serve(p, some, trouble)
 		}
 	}
 }
 
 // serve reads some devices by a call that is paid for, or hands out the trouble why
-// there is none. done is told of those who have their answers, or are read alone.
-func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble, done func([]*mergeWaiter)) {
-	if trouble != nil {
-		ours := *trouble
-		ours.Own = trouble.Own || len(some) > 1 // it says nothing of one of them
-		for _, w := range some {
-			w.got <- looked{c.failed(&ours), &ours}
-		}
-		done(some)
-		return
+// there is none. Other processes are told what they asked for.
+func (c *Client) serve(p place, some []*mergeWaiter, trouble *action.Trouble) {
+	var alone []*mergeWaiter
+	switch {
+	case trouble != nil:
+		c.fail(some, trouble)
+	case len(some) == 1:
+		c.readAlone(p, some[0], paid)
+	default:
+		alone = c.readSome(p, some, paid)
 	}
-	alone, f := c.readSome(p, some, paid)
-	done(some)
+	c.tell(some)
 	for _, w := range alone {
-		c.readAlone(p, w, f)
-		done([]*mergeWaiter{w})
-		f = single
+		c.readAlone(p, w, single)
+		c.tell([]*mergeWaiter{w})
+	}
+}
+
+// fail hands out the trouble of a call. That of one for many says nothing of any of
+// them.
+func (c *Client) fail(some []*mergeWaiter, trouble *action.Trouble) {
+	ours := *trouble
+	ours.Own = ours.Own || len(some) > 1
+	for _, w := range some {
+		w.got <- looked{c.failed(&ours), &ours}
 	}
 }
 
@@ -233,11 +241,10 @@ func (m *merger) most(tenantID string) int {
 
 // readSome reads some devices in one call, and hands each to who waits for it. It
 // returns those that the answer lacks: a list says nothing of what is not on it,
-// only a device's own 404 does, so they are to be read alone, and what is left of the
-// fare.
-func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeWaiter, left fare) {
+// only a device's own 404 does, so they are to be read alone.
+func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeWaiter) {
 	if len(some) < 2 {
-		return some, f
+		return some
 	}
 	ctx, cancel := c.mergeTime(some)
 	defer cancel()
@@ -245,24 +252,20 @@ func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeW
 	if trouble != nil && (trouble.Status == http.StatusBadRequest || trouble.Status == http.StatusRequestURITooLong) {
 		c.merging.halve(p.tenantID, len(some))
 		half := len(some) / 2
-		one, _ := c.readSome(p, some[:half:half], single)
-		other, _ := c.readSome(p, some[half:], single)
-		return append(one, other...), single
+		return append(c.readSome(p, some[:half:half], single), c.readSome(p, some[half:], single)...)
+	}
+	if trouble != nil {
+		c.fail(some, trouble)
+		return nil
 	}
 	for _, w := range some {
-		live, ok := found[strings.ToLower(w.dev.EndpointID)]
-		switch {
-		case trouble != nil:
-			ours := *trouble // of the call for many: it says nothing of one of them
-			ours.Own = true
-			w.got <- looked{c.failed(&ours), &ours}
-		case ok:
+		if live, ok := found[strings.ToLower(w.dev.EndpointID)]; ok {
 			w.got <- looked{live, nil}
-		default:
+		} else {
 			alone = append(alone, w)
 		}
 	}
-	return alone, single
+	return alone
 }
 
 // readAlone reads one device for who waits for it.

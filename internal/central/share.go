@@ -92,7 +92,7 @@ func (c *Client) sharedLane(p place) {
 			continue
 		}
 		taken, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow)
-		c.serve(p, c.sharing.waiters(p.tenantID, taken), trouble, c.tell)
+		c.serve(p, c.sharing.waiters(p.tenantID, taken), trouble)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *Client) sharedLane(p place) {
 func (c *Client) tell(some []*mergeWaiter) {
 	answers := map[string][]action.ReadAnswer{}
 	for _, w := range some {
-		if w.from.Asker == "" {
+		if w.from.Asker == "" { // who waits is here
 			continue
 		}
 		select {
