@@ -236,7 +236,7 @@ func (r *reading) read(ctx context.Context) error {
 		r.kept = r.take(ctx, devices)
 		return r.kept == nil
 	}
-	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, true, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, inBulk, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		r.pages.Store(int64(max(total/largestPage+1-r.h.taken-1, 0)))
 		return r.h.take(ctx, devices, total)
 	})
