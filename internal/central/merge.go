@@ -14,12 +14,13 @@ import (
 	"rollcall/internal/policy"
 )
 
-// The bounds of merging. Reads of single devices that arrive while another read of
-// their tenant is under way are made as one when that is back; a read that finds
-// none under way leaves after mergeAlone, so nobody waits for nothing. Where many
-// ask, those who got their answers are given mergeWindow to come with their next: a
-// little less than what the stricter limits leave between two calls of a minute, so
-// that a few who ask fast do not use up what is left for the rest.
+// The bounds of merging. Reads of single devices join another of their tenant that
+// waits for Central's limits still; those that arrive while one is under way are made
+// as one when that is back. A read that finds none leaves after mergeAlone, so nobody
+// waits for nothing. Where many ask, those who got their answers are given mergeWindow
+// to come with their next: a little less than what the stricter limits leave between
+// two calls of a minute, so that a few who ask fast do not use up what is left for the
+// rest.
 const (
 	mergeAlone  = 2 * time.Millisecond
 	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
@@ -126,8 +127,8 @@ func (m *merger) queue(tenantID string) *mergeQueue {
 	return q
 }
 
-// patience drops those who gave up, and tells till when the most patient of the others
-// waits, zero = without end. Where none is left the lane ends.
+// patience drops those who gave up, and tells till when the others wait, like [latest].
+// Where none is left the lane ends.
 func (m *merger) patience(tenantID string) (till time.Time, waits bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,8 +155,7 @@ func latest(some []*mergeWaiter) (till time.Time) {
 	return till
 }
 
-// leave takes those who wait out of the queue, at most as many as one call may
-// name.
+// leave takes those who wait out of the queue, at most as many as one call may name.
 func (m *merger) leave(tenantID string) []*mergeWaiter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,8 +175,8 @@ func (m *merger) halve(tenantID string, from int) {
 	q.most = max(1, min(q.most, from/2))
 }
 
-// mergeLane reads until nobody waits. The turn of a call is waited for before it is
-// settled who is read by it.
+// mergeLane reads until nobody waits. Who is read by a call is settled when its turn has
+// come, so that those who come meanwhile are read by it too.
 func (c *Client) mergeLane(p place) {
 	for {
 		_ = pause(c.ending, c.merging.window(p.tenantID), whatDevice)
@@ -189,6 +189,22 @@ func (c *Client) mergeLane(p place) {
 			c.serve(p, some, trouble)
 		}
 	}
+}
+
+// due waits for the turn of a read that is made for whoever waits by then, till at the
+// latest; zero = as long as it takes. again says that the limits leave no call yet:
+// who waits is to be looked at anew.
+func (c *Client) due(till time.Time) (again bool, trouble *action.Trouble) {
+	ctx, cancel := context.WithTimeout(c.ending, 2*c.timeout)
+	defer cancel()
+	if _, trouble = c.reads.bearer(ctx); trouble != nil { // what can't be sent takes nothing of the budget
+		return false, outage(trouble)
+	}
+	trouble = c.reads.spendWithin(ctx, whatDevice, action.CallSingle, aheadMerged)
+	if trouble == nil || !trouble.Limited || !till.IsZero() && time.Until(till) < trouble.RetryAfter+answerTime {
+		return false, trouble
+	}
+	return pause(ctx, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
 }
 
 // serve reads some devices by a call that is paid for, or hands out the trouble why

@@ -2,8 +2,6 @@ package central
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,12 +202,18 @@ func (s *sharing) begin(tenantID string) {
 	s.tenants[tenantID].begun = time.Now()
 }
 
-// patience is till when the most patient of this process waits; zero = nobody here
+// patience is till when those of this process wait, like [latest]; zero = nobody here
 // waits. Those of others are taken to be alike.
 func (s *sharing) patience(tenantID string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return latest(slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return !strings.EqualFold(w.dev.TenantID, tenantID) }))
+	var ours []*mergeWaiter
+	for _, w := range s.waiting {
+		if strings.EqualFold(w.dev.TenantID, tenantID) {
+			ours = append(ours, w)
+		}
+	}
+	return latest(ours)
 }
 
 // close ends a lane that took nothing: on its turn, unless something was asked

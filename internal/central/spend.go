@@ -72,22 +72,6 @@ func (a *account) spendWithin(ctx context.Context, what string, kind action.Call
 	return trouble
 }
 
-// due waits for the turn of a read that is made for whoever waits by then, till at the
-// latest; zero = as long as it takes. again says that the limits leave no call yet:
-// who waits is to be looked at anew.
-func (c *Client) due(till time.Time) (again bool, trouble *action.Trouble) {
-	ctx, cancel := context.WithTimeout(c.ending, 2*c.timeout)
-	defer cancel()
-	if _, trouble = c.reads.bearer(ctx); trouble != nil { // what can't be sent takes nothing of the budget
-		return false, outage(trouble)
-	}
-	trouble = c.reads.spendWithin(ctx, whatDevice, action.CallSingle, aheadMerged)
-	if trouble == nil || !trouble.Limited || !till.IsZero() && time.Until(till) < trouble.RetryAfter+answerTime {
-		return false, trouble
-	}
-	return pause(ctx, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
-}
-
 // turn books one call, and waits as long as it tells.
 func (a *account) turn(ctx context.Context, what string, kind action.CallKind, most time.Duration) (time.Duration, *action.Trouble) {
 	wait, booked, err := a.c.budget.Book(ctx, a.cred.ClientID, kind, most)
