@@ -2,7 +2,6 @@ package central
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,19 +26,19 @@ func (g *gate) Book(ctx context.Context, client string, kind action.CallKind, mo
 	return g.purse.Book(ctx, client, kind, most)
 }
 
-// gated is a rig whose clients have a young roll that many ask and a gate for a
-// budget: one client, or several that share their reads.
+// gated is a rig whose clients have a young roll, and a gate for a budget: one client,
+// or several that share their reads.
 func gated(t *testing.T, shared bool) (*rig, []*Client, *gate) {
 	t.Helper()
 	g := &gate{purse: purse{left: -1}}
 	g.open.Store(true)
 	r := newRig(t, nil, nil)
-	clients := []*Client{r.another(t, func(o *Options) { rolling(r)(o); o.Budget = g })}
+	clients := []*Client{r.another(t, rolling(r))}
 	if shared {
 		clients = sharers(t, r, 3, nil)
-		for _, c := range clients {
-			c.budget = g
-		}
+	}
+	for _, c := range clients {
+		c.budget = g
 	}
 	lookedAt(t, r, clients, 1) // signed in
 	g.open.Store(false)
@@ -57,9 +56,7 @@ func kinds(t *testing.T, body func(t *testing.T, shared bool)) {
 func TestWhoComesWhileTheLimitsLeaveNoCallJoinsTheNext(t *testing.T) {
 	kinds(t, func(t *testing.T, shared bool) {
 		r, clients, g := gated(t, shared)
-		for i := range 30 {
-			r.sim.Put(tenantID, machine(nth(i).EndpointID, fmt.Sprintf("PC-%04d", i), r.clock().Add(-200*24*time.Hour)))
-		}
+		r.enrol(30)
 		before := r.sim.Count(http.MethodGet, devices)
 		var work sync.WaitGroup
 		for i := range 30 {
@@ -69,18 +66,12 @@ func TestWhoComesWhileTheLimitsLeaveNoCallJoinsTheNext(t *testing.T) {
 					t.Errorf("%d: %+v", i, trouble)
 				}
 			})
-			for begun := g.tries.Load(); i%5 == 4 && g.tries.Load() < begun+2; { // some come later
-				_ = pause(t.Context(), time.Millisecond, "")
+			if i%5 == 4 { // the others come later
+				tries := g.tries.Load()
+				until(t, func() bool { return g.tries.Load() >= tries+2 })
 			}
 		}
-		for waits := func() (n int) {
-			for _, c := range clients {
-				n += c.waits()
-			}
-			return n
-		}; waits() < 30 && t.Context().Err() == nil; {
-			_ = pause(t.Context(), time.Millisecond, "")
-		}
+		until(t, func() bool { return waiting(clients) == 30 })
 		g.open.Store(true)
 		work.Wait()
 		if n := r.sim.Count(http.MethodGet, devices) - before; n != 1 {
@@ -89,15 +80,25 @@ func TestWhoComesWhileTheLimitsLeaveNoCallJoinsTheNext(t *testing.T) {
 	})
 }
 
-// waits is how many wait for a read of a device.
-func (c *Client) waits() int {
-	c.merging.mu.Lock()
-	defer c.merging.mu.Unlock()
-	c.sharing.mu.Lock()
-	defer c.sharing.mu.Unlock()
-	n := len(c.sharing.waiting)
-	for _, q := range c.merging.tenants {
-		n += len(q.waiting)
+// until waits until ok holds.
+func until(t *testing.T, ok func() bool) {
+	t.Helper()
+	for !ok() && t.Context().Err() == nil {
+		_ = pause(t.Context(), time.Millisecond, "")
+	}
+}
+
+// waiting is how many wait for a read of a device.
+func waiting(clients []*Client) (n int) {
+	for _, c := range clients {
+		c.merging.mu.Lock()
+		for _, q := range c.merging.tenants {
+			n += len(q.waiting)
+		}
+		c.merging.mu.Unlock()
+		c.sharing.mu.Lock()
+		n += len(c.sharing.waiting)
+		c.sharing.mu.Unlock()
 	}
 	return n
 }
@@ -129,24 +130,24 @@ func TestWhoCannotWaitForTheLimitsIsToldAtOnceWhenToComeAgain(t *testing.T) {
 
 // Who has given up is not read, and takes nothing of the budget.
 func TestNoCallIsBookedForThoseWhoGaveUp(t *testing.T) {
-	r, _, g := gated(t, false)
-	g.open.Store(true)
+	p := &purse{left: -1}
+	r := newRig(t, nil, nil)
 	c := r.another(t, func(o *Options) {
-		o.Budget, o.MergeWindow = g, 300*time.Millisecond
+		o.Budget, o.MergeWindow = p, 300*time.Millisecond
 		o.Roll = &book{state: action.RollState{At: r.clock(), Heard: r.clock(), Newest: r.clock(), Asked: rollBusy}}
 	})
-	if _, trouble := c.Look(t.Context(), nth(0), time.Hour, false); trouble != nil {
+	if _, trouble := c.Look(t.Context(), dev, time.Hour, false); trouble != nil { // signed in
 		t.Fatalf("%+v", trouble)
 	}
 	c.aside.Wait()
-	booked := len(g.booked)
+	booked := len(p.booked)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // less than others are waited for
 	defer cancel()
-	if _, trouble := c.Look(ctx, nth(0), time.Hour, false); trouble == nil || !trouble.Own {
+	if _, trouble := c.Look(ctx, dev, time.Hour, false); trouble == nil || !trouble.Own {
 		t.Errorf("%+v", trouble)
 	}
 	c.aside.Wait()
-	if len(g.booked) != booked {
-		t.Errorf("%d booked", len(g.booked)-booked)
+	if len(p.booked) != booked {
+		t.Errorf("%d booked", len(p.booked)-booked)
 	}
 }
