@@ -79,7 +79,7 @@ func (c *Client) sharedLane(p place) {
 		most := c.merging.most(p.tenantID)
 		waiting, mine, _ := c.shared.Claim(c.ending, p.tenantID, c.sharing.id, mergeSlow) // those who asked have an end, and ask again
 		full = waiting >= most
-		if waiting == 0 {
+		if waiting == 0 { // or it is not our turn
 			if c.sharing.close(p.tenantID, mine) {
 				return
 			}
