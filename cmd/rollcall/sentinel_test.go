@@ -52,13 +52,7 @@ func newWatched(t *testing.T, settings ...string) watched {
 	master, _, kill := redisOn(t, settings...)
 	_, port, _ := net.SplitHostPort(master)
 	_, replica, _ := redisOn(t, append([]string{"--replicaof", "127.0.0.1 " + port}, settings...)...)
-	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 5000\n"+
-		"requirepass hunter2\n", port)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sentinel, addr := startSentinel(t, file)
+	sentinel, addr := startSentinel(t, port)
 	return watched{addr, replica, func() {
 		t.Helper()
 		kill()
@@ -66,10 +60,17 @@ func newWatched(t *testing.T, settings ...string) watched {
 	}}
 }
 
-// startSentinel starts one that asks for a password, and waits until it knows the replica.
-// It calls nobody dead by itself: a master that is slow, on a busy machine, would be.
-func startSentinel(t *testing.T, file string) (rdb *redis.SentinelClient, addr string) {
+// startSentinel starts one that watches the master on a port and asks for a password,
+// and waits until it knows the replica. It calls nobody dead within the time of a test:
+// on a busy machine one that lives is silent, too.
+func startSentinel(t *testing.T, master string) (rdb *redis.SentinelClient, addr string) {
 	t.Helper()
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 5000\n"+
+		"requirepass hunter2\n", master)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	port := freePort(t)
 	addr = "127.0.0.1:" + port
 	cmd := exec.Command("redis-server", file, "--sentinel", "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir())

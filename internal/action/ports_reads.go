@@ -13,13 +13,13 @@ import (
 type SharedReads interface {
 	// Ask adds a read to those that the tenant's next taker finds.
 	Ask(ctx context.Context, tenantID string, read AskedRead) error
-	// Claim takes the turn to read, or keeps it, and tells how many reads wait. It is
-	// nobody else's before the taker has claimed it and found none, or has not come
-	// back for so long. Where mine is false it is another's.
+	// Claim takes the turn to read, or keeps it, and tells how many reads wait. The turn
+	// ends when its taker claims it and none wait, or does not come back for so long.
+	// Where it is another's, mine is false and waiting 0.
 	Claim(ctx context.Context, tenantID, taker string, turn time.Duration) (waiting int, mine bool, err error)
-	// Take takes the reads that were asked for first, most at most, and keeps the turn;
-	// or takes it, where it ended meanwhile. Where it is another's there are none. What
-	// one took no other finds.
+	// Take takes the reads that were asked for first, most at most, and keeps the turn,
+	// or takes it where it ended meanwhile. Where it is another's it takes none. What one
+	// took no other finds.
 	Take(ctx context.Context, tenantID, taker string, most int, turn time.Duration) ([]AskedRead, error)
 	// Answer hands answers to who asked.
 	Answer(ctx context.Context, asker string, answers []ReadAnswer) error

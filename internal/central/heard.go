@@ -40,7 +40,7 @@ func (c *Client) heard(ctx context.Context, tenantID string, since time.Time, at
 		h := hearing{since: since, pace: at, yield: yield, seen: map[string]bool{}}
 		query := fleetQuery()
 		query.Set("lastSeenAfter", since.UTC().Format(centralLayout))
-		trouble = c.pages(ctx, p, whatHeard, query, at.most, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+		trouble = c.pages(ctx, p, whatHeard, query, at.most, single, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 			return h.take(ctx, devices, total)
 		})
 		if h.enough {

@@ -14,12 +14,13 @@ import (
 	"rollcall/internal/policy"
 )
 
-// The bounds of merging. Reads of single devices that arrive while another read of
-// their tenant is under way are made as one when that is back; a read that finds
-// none under way leaves after mergeAlone, so nobody waits for nothing. Where many
-// ask, those who got their answers are given mergeWindow to come with their next: a
-// little less than what the stricter limits leave between two calls of a minute, so
-// that a few who ask fast do not use up what is left for the rest.
+// The bounds of merging. Reads of single devices join another of their tenant that
+// waits for Central's limits still; those that arrive while one is under way are made
+// as one when that is back. A read that finds none leaves after mergeAlone, so nobody
+// waits for nothing. Where many ask, those who got their answers are given mergeWindow
+// to come with their next: a little less than what the stricter limits leave between
+// two calls of a minute, so that a few who ask fast do not use up what is left for the
+// rest.
 const (
 	mergeAlone  = 2 * time.Millisecond
 	mergeSlow   = 2 * time.Second // a read that takes longer no longer holds up the next
@@ -60,6 +61,15 @@ func (l *lanes) open() bool {
 	l.n++
 	l.begun = time.Now()
 	return true
+}
+
+// stand says that a lane waits for the turn of a call, till at the latest: while it
+// does, whoever comes joins it.
+func (l *lanes) stand(till time.Time) {
+	l.begun = time.Now()
+	if till.After(l.begun) {
+		l.begun = till
+	}
 }
 
 // mergeWaiter is one who waits.
@@ -126,8 +136,8 @@ func (m *merger) queue(tenantID string) *mergeQueue {
 	return q
 }
 
-// patience drops those who gave up, and tells till when the most patient of the others
-// waits, zero = without end. Where none is left the lane ends.
+// patience drops those who gave up, and tells till when the others wait, like [latest].
+// Where none is left the lane ends.
 func (m *merger) patience(tenantID string) (till time.Time, waits bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,8 +147,9 @@ func (m *merger) patience(tenantID string) (till time.Time, waits bool) {
 		q.n--
 		return time.Time{}, false
 	}
-	q.begun = now
-	return latest(q.waiting), true
+	till = latest(q.waiting)
+	q.stand(till)
+	return till, true
 }
 
 // latest is till when the most patient waits; zero = without end.
@@ -154,8 +165,7 @@ func latest(some []*mergeWaiter) (till time.Time) {
 	return till
 }
 
-// leave takes those who wait out of the queue, at most as many as one call may
-// name.
+// leave takes those who wait out of the queue, at most as many as one call may name.
 func (m *merger) leave(tenantID string) []*mergeWaiter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -184,31 +194,52 @@ func (c *Client) mergeLane(p place) {
 		if !waits {
 			return
 		}
-		if again, trouble := c.due(till); !again {
-			some := c.merging.leave(p.tenantID)
-			c.serve(p, some, paid, trouble, func([]*mergeWaiter) {})
-		}
+		trouble := c.due(till)
+		c.serve(p, c.merging.leave(p.tenantID), paid, trouble)
 	}
 }
 
-// serve reads some devices by a call of a fare, or hands out the trouble why there is
-// none. done is told of those who have their answers, or are read alone.
-func (c *Client) serve(p place, some []*mergeWaiter, f fare, trouble *action.Trouble, done func([]*mergeWaiter)) {
-	if trouble != nil {
-		ours := *trouble
-		ours.Own = trouble.Own || len(some) > 1 // it says nothing of one of them
-		for _, w := range some {
-			w.got <- looked{c.failed(&ours), &ours}
-		}
-		done(some)
-		return
+// due waits for the turn of a read that is made for whoever waits by then, till at the
+// latest; zero = without end.
+func (c *Client) due(till time.Time) *action.Trouble {
+	ctx := c.ending
+	if !till.IsZero() {
+		until, cancel := context.WithDeadline(ctx, till)
+		defer cancel()
+		ctx = until
 	}
-	alone, f := c.readSome(p, some, f)
-	done(some)
+	if _, trouble := c.reads.bearer(ctx); trouble != nil { // what can't be sent takes nothing of the budget
+		return outage(trouble)
+	}
+	return c.reads.spend(ctx, request{what: whatDevice})
+}
+
+// serve reads some devices by a call of a fare, or hands out the trouble why there is
+// none. Other processes are told what they asked for.
+func (c *Client) serve(p place, some []*mergeWaiter, f fare, trouble *action.Trouble) {
+	var alone []*mergeWaiter
+	switch {
+	case trouble != nil:
+		c.fail(some, trouble)
+	case len(some) == 1:
+		c.readAlone(p, some[0], f)
+	default:
+		alone = c.readSome(p, some, f)
+	}
+	c.tell(some)
 	for _, w := range alone {
-		c.readAlone(p, w, f)
-		done([]*mergeWaiter{w})
-		f = single
+		c.readAlone(p, w, single)
+		c.tell([]*mergeWaiter{w})
+	}
+}
+
+// fail hands out the trouble of a call. That of one for many says nothing of any of
+// them.
+func (c *Client) fail(some []*mergeWaiter, trouble *action.Trouble) {
+	ours := *trouble
+	ours.Own = ours.Own || len(some) > 1
+	for _, w := range some {
+		w.got <- looked{c.failed(&ours), &ours}
 	}
 }
 
@@ -233,11 +264,10 @@ func (m *merger) most(tenantID string) int {
 
 // readSome reads some devices in one call, and hands each to who waits for it. It
 // returns those that the answer lacks: a list says nothing of what is not on it,
-// only a device's own 404 does, so they are to be read alone, and what is left of the
-// fare.
-func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeWaiter, left fare) {
+// only a device's own 404 does, so they are to be read alone.
+func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeWaiter) {
 	if len(some) < 2 {
-		return some, f
+		return some
 	}
 	ctx, cancel := c.mergeTime(some)
 	defer cancel()
@@ -245,24 +275,20 @@ func (c *Client) readSome(p place, some []*mergeWaiter, f fare) (alone []*mergeW
 	if trouble != nil && (trouble.Status == http.StatusBadRequest || trouble.Status == http.StatusRequestURITooLong) {
 		c.merging.halve(p.tenantID, len(some))
 		half := len(some) / 2
-		one, _ := c.readSome(p, some[:half:half], single)
-		other, _ := c.readSome(p, some[half:], single)
-		return append(one, other...), single
+		return append(c.readSome(p, some[:half:half], single), c.readSome(p, some[half:], single)...)
+	}
+	if trouble != nil {
+		c.fail(some, trouble)
+		return nil
 	}
 	for _, w := range some {
-		live, ok := found[strings.ToLower(w.dev.EndpointID)]
-		switch {
-		case trouble != nil:
-			ours := *trouble // of the call for many: it says nothing of one of them
-			ours.Own = true
-			w.got <- looked{c.failed(&ours), &ours}
-		case ok:
+		if live, ok := found[strings.ToLower(w.dev.EndpointID)]; ok {
 			w.got <- looked{live, nil}
-		default:
+		} else {
 			alone = append(alone, w)
 		}
 	}
-	return alone, single
+	return alone
 }
 
 // readAlone reads one device for who waits for it.

@@ -19,10 +19,7 @@ import (
 func TestNoCallIsBookedForATimeWhenNobodyWaitsAnyMore(t *testing.T) {
 	kinds(t, func(t *testing.T, shared bool) {
 		_, clients, g := gated(t, shared)
-		for _, c := range clients { // one that reads for others alone can't know how long they wait
-			c.aside.Wait()
-		}
-		g.open.Store(true)
+		close(g.open)
 		g.wait, g.booked = 950*time.Millisecond, nil
 		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
 		defer cancel()
@@ -90,21 +87,13 @@ func TestWhoWaitsForACallUntilItsTurnIsOverReadsAllTheSame(t *testing.T) {
 	}
 }
 
-// Of a process that reads for others alone, those others wait no longer than it takes
-// to know that no call comes soon.
 func TestWhoseReadsAnotherMakesIsToldAtOnceWhenToComeAgain(t *testing.T) {
 	_, clients, g := gated(t, true)
-	for _, c := range clients {
-		c.aside.Wait()
-	}
-	begun := g.tries.Load()
 	ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Second)
 	defer giveUp()
 	var work sync.WaitGroup
 	work.Go(func() { _, _ = clients[0].Look(ctx, nth(0), time.Hour, false) })
-	for g.tries.Load() == begun { // it has the turn
-		_ = pause(t.Context(), time.Millisecond, "")
-	}
+	until(t, func() bool { return g.tries.Load() > 0 }) // it has the turn
 	other, stop := context.WithTimeout(t.Context(), 4*time.Second)
 	defer stop()
 	work.Go(func() {
@@ -113,18 +102,21 @@ func TestWhoseReadsAnotherMakesIsToldAtOnceWhenToComeAgain(t *testing.T) {
 			t.Errorf("%+v", trouble)
 		}
 	})
-	for clients[1].waits() == 0 {
-		_ = pause(t.Context(), time.Millisecond, "")
-	}
+	until(t, func() bool { return waiting(clients[1:]) == 1 })
 	giveUp()
-	for clients[0].waits() > 0 {
-		_ = pause(t.Context(), time.Millisecond, "")
-	}
+	until(t, func() bool { return waiting(clients[:1]) == 0 })
 	g.mu.Lock()
 	g.left = 0 // a call comes in seven seconds
 	g.mu.Unlock()
-	g.open.Store(true)
+	close(g.open)
 	work.Wait()
+}
+
+func TestAProcessThatReadsForOthersAloneDoesNotWaitLong(t *testing.T) {
+	s := &sharing{tenants: map[string]*sharedLanes{tenantID: {}}}
+	if till := s.patience(tenantID); till.IsZero() || time.Until(till) > mergeSlow {
+		t.Errorf("it waits till %s", till)
+	}
 }
 
 // A call may be taken long before it is known who is read by it: the store was slow.
@@ -181,9 +173,7 @@ func TestNobodyWaitsForAReadOfAProcessThatEnds(t *testing.T) {
 			t.Errorf("%+v, %v", trouble, ctx.Err())
 		}
 	})
-	for seen.n.Load() == 0 {
-		_ = pause(t.Context(), time.Millisecond, "")
-	}
+	until(t, func() bool { return seen.n.Load() > 0 })
 	c.Close()
 	work.Wait()
 	if n := seen.n.Load(); n > 10000 {

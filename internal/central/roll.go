@@ -23,7 +23,7 @@ const (
 	rollWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	rollTurn    = 2 * time.Minute  // one process's turn at reading, which it renews while it lives
 	rollMost    = 15 * time.Minute // a reading that takes longer is given up: by then it waits for its share of the hour
-	// rollWorth is how many must ask within some minutes to make a reading of the
+	// rollWorth is how many must ask within two to four minutes to make a reading of the
 	// whole inventory worth it; fewer are better served by a search each.
 	rollWorth = 10
 	rollBusy  = 50                     // from so many on, reads of devices wait for each other
@@ -236,7 +236,7 @@ func (r *reading) read(ctx context.Context) error {
 		r.kept = r.take(ctx, devices)
 		return r.kept == nil
 	}
-	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, true, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+	trouble := r.c.pages(ctx, r.p, whatRoll, query, r.h.pace.most, inBulk, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		r.pages.Store(int64(max(total/largestPage+1-r.h.taken-1, 0)))
 		return r.h.take(ctx, devices, total)
 	})

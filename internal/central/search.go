@@ -85,7 +85,7 @@ func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Devi
 	query.Set("hostnameContains", value)
 	var all []policy.Device
 	seen, promised := map[string]bool{}, -1
-	trouble := c.pages(ctx, p, whatSearch, query, maxPages, false, func(devices []policy.Device, total int) (bool, *action.Trouble) {
+	trouble := c.pages(ctx, p, whatSearch, query, maxPages, single, func(devices []policy.Device, total int) (bool, *action.Trouble) {
 		promised = max(promised, total)
 		for _, d := range devices {
 			if id := strings.ToLower(d.ID.Value); d.ID.Known() {
@@ -129,10 +129,10 @@ func announced(n *json.Number) int {
 // never an end. A bulk read leaves room for others, and others will rest on it: a
 // process whose clock is not Central's does not make it, nor one whose clock was
 // ahead when it began and was set right since.
-func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, f fare, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
 	begun := c.now()
-	return c.rawPages(ctx, p, what, query, most, bulk, func(in page) (bool, *action.Trouble) {
-		if bulk && !oneClock(in.clock, begun, c.now()) {
+	return c.rawPages(ctx, p, what, query, most, f, func(in page) (bool, *action.Trouble) {
+		if f == inBulk && !oneClock(in.clock, begun, c.now()) {
 			return false, unusable(what, "it does not say when it was made, or its clock and this service's differ by more than five minutes")
 		}
 		devices, trouble := parseAll(*in.Items)
@@ -151,11 +151,8 @@ func oneClock(central policy.Field[time.Time], begun, now time.Time) bool {
 }
 
 // rawPages is pages for who wants the records as they came.
-func (c *Client) rawPages(ctx context.Context, p place, what string, query url.Values, most int, bulk bool, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
-	used, f := map[string]bool{query.Get("pageFromKey"): true}, single
-	if bulk {
-		f = inBulk
-	}
+func (c *Client) rawPages(ctx context.Context, p place, what string, query url.Values, most int, f fare, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
+	used := map[string]bool{query.Get("pageFromKey"): true}
 	for range most {
 		in, trouble := c.page(ctx, p, what, query, f)
 		if trouble != nil {
@@ -301,7 +298,7 @@ func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration) 
 func (c *Client) askNewest(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
 	now, newest, n := c.now(), time.Time{}, 0
 	query := url.Values{"lastSeenAfter": {now.Add(-within).UTC().Format(centralLayout)}, "view": {"full"}, "sort": {"lastSeenAt:desc"}, "pageSize": {strconv.Itoa(newestSize)}}
-	trouble := c.pages(ctx, p, whatNewest, query, newestPages, false, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
+	trouble := c.pages(ctx, p, whatNewest, query, newestPages, single, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
 		for _, d := range devices {
 			at := d.LastSeenAt.Value
 			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(policy.MaxSkew)) && at.After(newest) {

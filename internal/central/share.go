@@ -2,8 +2,6 @@ package central
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,22 +80,20 @@ func (c *Client) sharedLane(p place) {
 		most := c.merging.most(p.tenantID)
 		waiting, mine, _ := c.shared.Claim(c.ending, p.tenantID, c.sharing.id, mergeSlow) // those who asked have an end, and ask again
 		full = waiting >= most
-		if waiting == 0 {
+		if waiting == 0 { // or it is not our turn
 			if c.sharing.close(p.tenantID, mine) {
 				return
 			}
 			continue
 		}
-		again, trouble := c.due(c.sharing.patience(p.tenantID))
-		if again {
-			continue
-		}
+		trouble := c.due(c.sharing.patience(p.tenantID))
+		c.sharing.begin(p.tenantID)
 		turn, f := c.now(), paid
 		taken, _ := c.shared.Take(c.ending, p.tenantID, c.sharing.id, most, mergeSlow)
 		if c.now().Sub(turn) > missedTurn {
 			f = single
 		}
-		c.serve(p, c.sharing.waiters(p.tenantID, taken), f, trouble, c.tell)
+		c.serve(p, c.sharing.waiters(p.tenantID, taken), f, trouble)
 	}
 }
 
@@ -106,7 +102,7 @@ func (c *Client) sharedLane(p place) {
 func (c *Client) tell(some []*mergeWaiter) {
 	answers := map[string][]action.ReadAnswer{}
 	for _, w := range some {
-		if w.from.Asker == "" {
+		if w.from.Asker == "" { // who waits is here
 			continue
 		}
 		select {
@@ -209,17 +205,24 @@ func (s *sharing) begin(tenantID string) {
 	s.tenants[tenantID].begun = time.Now()
 }
 
-// patience is till when the most patient of this process waits. Those of others are
-// taken to be alike; where nobody here waits, to wait no longer than a call is booked
-// ahead: they have an end too, and are to hear before it when to come again.
-func (s *sharing) patience(tenantID string) time.Time {
+// patience is till when the most patient of this process waits, and until then no other
+// lane opens. Those of others are taken to be alike. Where nobody here waits it is as
+// long as a turn lasts: the others have an end too, and are to hear before it when to
+// come again.
+func (s *sharing) patience(tenantID string) (till time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	here := slices.DeleteFunc(slices.Collect(maps.Values(s.waiting)), func(w *mergeWaiter) bool { return !strings.EqualFold(w.dev.TenantID, tenantID) })
-	if len(here) == 0 {
-		return time.Now().Add(aheadMerged + answerTime)
+	defer func() { s.tenants[tenantID].stand(till) }()
+	var ours []*mergeWaiter
+	for _, w := range s.waiting {
+		if strings.EqualFold(w.dev.TenantID, tenantID) {
+			ours = append(ours, w)
+		}
 	}
-	return latest(here)
+	if len(ours) == 0 {
+		return time.Now().Add(mergeSlow)
+	}
+	return latest(ours)
 }
 
 // close ends a lane that took nothing: on its turn, unless something was asked

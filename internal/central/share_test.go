@@ -51,12 +51,7 @@ func sharersOn(t *testing.T, r *rig, redis *miniredis.Miniredis, n int, hand fun
 func lookedAt(t *testing.T, r *rig, clients []*Client, each int) []looked {
 	t.Helper()
 	out := make([]looked, len(clients)*each)
-	for i := range out {
-		id := nth(i).EndpointID
-		if _, there := r.sim.Get(tenantID, id); !there {
-			r.sim.Put(tenantID, machine(id, fmt.Sprintf("PC-%04d", i), r.clock().Add(-200*24*time.Hour)))
-		}
-	}
+	r.enrol(len(out))
 	var work sync.WaitGroup
 	for i := range out {
 		work.Go(func() {
@@ -65,6 +60,16 @@ func lookedAt(t *testing.T, r *rig, clients []*Client, each int) []looked {
 	}
 	work.Wait()
 	return out
+}
+
+// enrol puts the first n devices into Central, but for those that are there.
+func (r *rig) enrol(n int) {
+	for i := range n {
+		id := nth(i).EndpointID
+		if _, there := r.sim.Get(tenantID, id); !there {
+			r.sim.Put(tenantID, machine(id, fmt.Sprintf("PC-%04d", i), r.clock().Add(-200*24*time.Hour)))
+		}
+	}
 }
 
 func nth(i int) action.Ref {

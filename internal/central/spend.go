@@ -23,7 +23,6 @@ const (
 const (
 	aheadSingle = time.Minute
 	aheadBulk   = time.Second
-	aheadMerged = time.Second // while its turn does not come, more may join it
 )
 
 // spend takes one call of the credential's budget, and waits for its turn as long
@@ -70,24 +69,6 @@ func (a *account) spendWithin(ctx context.Context, what string, kind action.Call
 		_, trouble = a.turn(ctx, what, kind, max(most-passed, 0))
 	}
 	return trouble
-}
-
-// due waits for the turn of a read that is made for whoever waits by then, till at the
-// latest; zero = as long as it takes. again says that the limits leave no call yet:
-// who waits is to be looked at anew.
-func (c *Client) due(till time.Time) (again bool, trouble *action.Trouble) {
-	if _, trouble = c.reads.bearer(c.ending); trouble != nil { // what can't be sent takes nothing of the budget
-		return false, outage(trouble)
-	}
-	most := aheadMerged
-	if !till.IsZero() {
-		most = min(most, time.Until(till)-answerTime)
-	}
-	trouble = c.reads.spendWithin(c.ending, whatDevice, action.CallSingle, most)
-	if trouble == nil || !trouble.Limited || !till.IsZero() && time.Until(till) < trouble.RetryAfter+answerTime {
-		return false, trouble
-	}
-	return pause(c.ending, min(trouble.RetryAfter, aheadMerged), whatDevice) == nil, trouble
 }
 
 // turn books one call, and waits as long as it tells.

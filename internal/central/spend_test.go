@@ -216,7 +216,7 @@ func (b *book) Named(_ context.Context, _, hostname string) (action.RollState, [
 func itself(hostname string) []policy.Device {
 	n := 0
 	if _, err := fmt.Sscanf(hostname, "PC-%04d", &n); err == nil {
-		return []policy.Device{{ID: policy.Is(fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", n)), Hostname: policy.Is(hostname)}}
+		return []policy.Device{{ID: policy.Is(nth(n).EndpointID), Hostname: policy.Is(hostname)}}
 	}
 	return []policy.Device{{ID: policy.Is(deviceID), Hostname: policy.Is(hostname)}}
 }
@@ -225,15 +225,11 @@ func itself(hostname string) []policy.Device {
 func crowd(t *testing.T, r *rig, n int, before func(i int) context.Context) []looked {
 	t.Helper()
 	out := make([]looked, n)
+	r.enrol(n)
 	var work sync.WaitGroup
 	for i := range n {
-		id := fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", i)
-		r.sim.Put(tenantID, machine(id, fmt.Sprintf("PC-%04d", i), r.clock().Add(-200*24*time.Hour)))
-	}
-	for i := range n {
 		work.Go(func() {
-			ref := action.Ref{TenantID: tenantID, EndpointID: fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", i)}
-			out[i].live, out[i].trouble = r.Look(before(i), ref, time.Hour, false)
+			out[i].live, out[i].trouble = r.Look(before(i), nth(i), time.Hour, false)
 		})
 	}
 	work.Wait()
@@ -300,7 +296,7 @@ func TestWhoIsNotOnTheListIsAskedForAlone(t *testing.T) {
 	r.Client = r.another(t, rolling(r))
 	r.sim.OnRequest(func(q *http.Request) {
 		if q.URL.Query().Has("ids") {
-			r.sim.Remove(tenantID, "bbbbbbbb-0000-4000-8000-000000000003")
+			r.sim.Remove(tenantID, nth(3).EndpointID)
 		}
 	})
 	out := crowd(t, r, 30, func(int) context.Context { return t.Context() })
@@ -308,7 +304,7 @@ func TestWhoIsNotOnTheListIsAskedForAlone(t *testing.T) {
 		t.Errorf("%+v %+v", out[3].live, out[3].trouble)
 	}
 	r.sim.OnRequest(nil)
-	again, trouble := r.Look(t.Context(), action.Ref{TenantID: tenantID, EndpointID: "bbbbbbbb-0000-4000-8000-000000000003"}, time.Hour, false)
+	again, trouble := r.Look(t.Context(), nth(3), time.Hour, false)
 	if again.Status != policy.LiveNotFound || trouble != nil {
 		t.Errorf("%+v %+v", again, trouble)
 	}
@@ -388,8 +384,7 @@ func TestACallForManyThatFailsSaysNothingOfAnyOfThem(t *testing.T) {
 }
 
 func TestARecordThatComesTwiceIsReadAlone(t *testing.T) {
-	const first = "bbbbbbbb-0000-4000-8000-000000000000"
-	item := `{"id":"` + first + `","type":"computer","tenant":{"id":"` + tenantID + `"},"hostname":"LIE"}`
+	item := `{"id":"` + nth(0).EndpointID + `","type":"computer","tenant":{"id":"` + tenantID + `"},"hostname":"LIE"}`
 	r := newRig(t, nil, nil)
 	r.Client = r.another(t, rolling(r))
 	r.sim.Fault(centralsim.Fault{

@@ -80,7 +80,7 @@ func playbooks(t *testing.T, systems []*system, events []map[string]any, many in
 			l.refused++
 		}
 	}
-	for _, s := range systems { // after the calls: what was sent before they were counted was booked before
+	for _, s := range systems { // counted last: no call is sent before it is booked
 		l.booked += int(s.booked.Load())
 	}
 	return l
@@ -106,7 +106,8 @@ func strict() []ledger.Rate {
 // thousand devices and five thousand candidates, by one, two and four replicas.
 func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 	devices, candidates, many, replicas := 3000, 400, 32, []int{1, 2}
-	if os.Getenv("ROLL") == "long" {
+	long := os.Getenv("ROLL") == "long"
+	if long {
 		devices, candidates, many, replicas = 50_000, 5_000, 64, []int{1, 2, 4}
 	}
 	var first load
@@ -128,10 +129,10 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 		}
 		// The short form runs beside all other tests, and calls of a process that is held up
 		// for longer than a window's margin reach Central at once.
-		if l.refused > 0 && os.Getenv("ROLL") == "long" {
+		if long && l.refused > 0 {
 			t.Errorf("Central refused %d calls", l.refused)
 		}
-		if most := 0.05; os.Getenv("ROLL") == "long" && per > most || per > 0.25 {
+		if long && per > 0.05 || per > 0.25 {
 			t.Errorf("%.3f calls a device", per)
 		}
 		if n == 1 {
@@ -140,7 +141,7 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 		}
 		times := float64(l.calls) / float64(first.calls)
 		t.Logf("%.2f times the calls of one replica", times)
-		if times > 1.2 && os.Getenv("ROLL") == "long" { // in the short form a single call more is much
+		if long && times > 1.2 { // in the short form a single call more is much
 			t.Errorf("%d replicas make %.2f times the calls of one", n, times)
 		}
 	}

@@ -42,8 +42,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// patience is how long a node of a cluster may be silent, in milliseconds, before the
-// others call it dead. On a busy machine one that lives is silent, too.
+// patience is how long a node of a cluster, or a master that a sentinel watches, may be
+// silent, in milliseconds, before it is called dead: longer than a test waits, since on
+// a busy machine one that lives is silent, too.
 const patience = "60000"
 
 // startCluster starts the nodes of a cluster, each with a part of the slots. They

@@ -46,12 +46,11 @@ func (s *server) inStep(tb testing.TB) {
 }
 
 // watching starts a sentinel that watches a master, and waits until it knows a
-// replica. It would call nobody dead within the time of a test: on a busy machine one
-// that lives is silent, too. So a test that ends a master says so to the sentinel.
+// replica. It has so much patience that a test which ends a master must call the failover.
 func watching(tb testing.TB, master *server) (at string, failover func()) {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 5000\n", master.port)
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main %s\nsentinel failover-timeout main 5000\n", master.port, patience)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
