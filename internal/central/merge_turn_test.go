@@ -20,8 +20,8 @@ func TestNoCallIsBookedForATimeWhenNobodyWaitsAnyMore(t *testing.T) {
 	kinds(t, func(t *testing.T, shared bool) {
 		_, clients, g := gated(t, shared)
 		close(g.open)
-		g.wait, g.booked = 950*time.Millisecond, nil
-		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		g.wait, g.booked = 21*time.Second, nil
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it is told at once
 		defer cancel()
 		if _, trouble := clients[0].Look(ctx, nth(0), time.Hour, false); trouble == nil || !trouble.Limited {
 			t.Errorf("%+v", trouble)
@@ -41,10 +41,10 @@ func TestATurnIsWaitedForLongerThanACallMayTake(t *testing.T) {
 	p := &purse{left: -1}
 	r.Client = r.another(t, func(o *Options) {
 		rolling(r)(o)
-		o.Timeout, o.Budget = 200*time.Millisecond, p
+		o.Timeout, o.Budget = time.Second, p
 	})
 	r.look(t.Context(), t) // signed in
-	p.wait, p.booked = 600*time.Millisecond, nil
+	p.wait, p.booked = 2500*time.Millisecond, nil
 	if live, trouble := r.Look(t.Context(), dev, time.Hour, false); live.Status != policy.LiveFound || len(p.booked) != 1 {
 		t.Errorf("%d booked, %+v", len(p.booked), trouble)
 	}
@@ -75,7 +75,7 @@ func TestWhoWaitsForACallUntilItsTurnIsOverReadsAllTheSame(t *testing.T) {
 			lookedAt(t, r, []*Client{c}, 1) // signed in
 			l := &lasting{purse: purse{left: -1, err: tc.budget}, redis: redis}
 			c.budget = l
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			if live, trouble := c.Look(ctx, nth(0), time.Hour, false); live.Status != tc.want || ctx.Err() != nil {
 				t.Errorf("%v, want %v: %+v", live.Status, tc.want, trouble)
@@ -94,7 +94,7 @@ func TestWhoseReadsAnotherMakesIsToldAtOnceWhenToComeAgain(t *testing.T) {
 	var work sync.WaitGroup
 	work.Go(func() { _, _ = clients[0].Look(ctx, nth(0), time.Hour, false) })
 	until(t, func() bool { return g.tries.Load() > 0 }) // it has the turn
-	other, stop := context.WithTimeout(t.Context(), 4*time.Second)
+	other, stop := context.WithTimeout(t.Context(), 6*time.Second)
 	defer stop()
 	work.Go(func() {
 		live, trouble := clients[1].Look(other, nth(1), time.Hour, false)
@@ -165,7 +165,7 @@ func TestNobodyWaitsForAReadOfAProcessThatEnds(t *testing.T) {
 		seen.SharedReads = s
 		return &seen
 	})[0]
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var work sync.WaitGroup
 	work.Go(func() {
