@@ -50,7 +50,7 @@ type mergeQueue struct {
 // lanes are the reads of a tenant that are under way.
 type lanes struct {
 	n     int
-	begun time.Time // the last of them
+	begun time.Time // the last of them; ahead of now = it waits for its turn, till then at most
 }
 
 // open begins a lane where another read is to be made now, and reports whether it did.
