@@ -22,7 +22,7 @@ func allowed() map[string]arrows {
 	return map[string]arrows{
 		"rollcall":                     {},
 		"rollcall/api":                 {},
-		"rollcall/internal/policy":     {},
+		"rollcall/internal/policy":     {nil, []string{"golang.org/x/text/unicode/norm"}},
 		"rollcall/internal/action":     {[]string{"policy"}, []string{"github.com/google/uuid", "golang.org/x/sync"}},
 		"rollcall/internal/record":     {[]string{"policy"}, []string{"*"}},
 		"rollcall/internal/adexport":   {[]string{"policy", "record", "api"}, []string{"*"}},

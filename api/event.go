@@ -43,9 +43,14 @@ type Directory struct {
 	DisabledAt                 *time.Time `json:"disabledAt,omitempty"`
 	// MemberOf are the DNs of the computer's groups. An empty list is given and
 	// says that there are none; nil is not given.
-	MemberOf   *[]string `json:"memberOf,omitempty"`
-	ManagedBy  string    `json:"managedBy,omitempty"`
-	ObjectGUID string    `json:"objectGuid,omitempty"`
+	MemberOf  *[]string `json:"memberOf,omitempty"`
+	ManagedBy string    `json:"managedBy,omitempty"`
+	// PrimaryGroupID is the RID of the computer's primary group, which memberOf never
+	// lists: 516 and 521 are domain controllers. Nil is not given.
+	PrimaryGroupID *int `json:"primaryGroupId,omitempty"`
+	// UserAccountControl is AD's attribute of that name; nil is not given.
+	UserAccountControl *int   `json:"userAccountControl,omitempty"`
+	ObjectGUID         string `json:"objectGuid,omitempty"`
 }
 
 // Owner is the device's user as the directory knows it.

@@ -92,7 +92,7 @@ func TestWhenToAskAgain(t *testing.T) {
 		"too young by a blink": {seen(30-1e-9, 30-1e-9), time.Second},
 		"too young, and a VIP's": {func(f *Facts, p *Params) {
 			seen(29, 29)(f, p)
-			f.Event.Owner.Login = Is(`corpex\ceo`)
+			f.Event.Owner.Login, f.Live.Device.ViaLogin = Is(`corpex\ceo`), Is(`corpex\ceo`)
 		}, 24 * time.Hour},
 		"the deciding reason's alone counts": {func(f *Facts, p *Params) {
 			seen(1, 1)(f, p)
@@ -126,11 +126,11 @@ func TestWhenTimeAloneMakesItADelete(t *testing.T) {
 		}, ago(-18)},
 		"a VIP's, too": {func(f *Facts, p *Params) {
 			seen(20, 20)(f, p)
-			f.Event.Owner.Login = Is(`corpex\ceo`)
+			f.Event.Owner.Login, f.Live.Device.ViaLogin = Is(`corpex\ceo`), Is(`corpex\ceo`)
 		}, time.Time{}},
 		"a VIP's, which was waived": {func(f *Facts, p *Params) {
 			seen(20, 20)(f, p)
-			f.Event.Owner.Login = Is(`corpex\ceo`)
+			f.Event.Owner.Login, f.Live.Device.ViaLogin = Is(`corpex\ceo`), Is(`corpex\ceo`)
 			f.Approval = &Approval{ID: "a1", Waives: []Code{VIPDevice}, OpenedAt: noon()}
 		}, ago(-10)},
 		"a ticket open": {func(f *Facts, p *Params) {
@@ -153,7 +153,7 @@ func TestWhenTimeAloneMakesItADelete(t *testing.T) {
 
 func TestWhatAnApprovalWaives(t *testing.T) {
 	vipOnline := func(f *Facts) {
-		f.Event.Owner.Login, f.Live.Device.Online = Is(`corpex\ceo`), Is(true)
+		f.Event.Owner.Login, f.Live.Device.ViaLogin, f.Live.Device.Online = Is(`corpex\ceo`), Is(`corpex\ceo`), Is(true)
 	}
 	for name, tc := range map[string]struct {
 		change  func(f *Facts)

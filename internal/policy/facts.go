@@ -84,7 +84,9 @@ type Event struct {
 	ObservedAt Field[time.Time] `json:"observedAt,omitzero"`
 	// Garbled names the fields (JSON paths) that were given but unreadable and
 	// have no field here that shows it.
-	Garbled   []string  `json:"garbled,omitempty"`
+	Garbled []string `json:"garbled,omitempty"`
+	// Notes say why names can't be read: a path, a colon, and the reason.
+	Notes     []string  `json:"notes,omitempty"`
 	Directory Directory `json:"directory,omitzero"`
 	Owner     Owner     `json:"owner,omitzero"`
 	Central   Device    `json:"central,omitzero"`
@@ -103,7 +105,9 @@ type Directory struct {
 	DisabledAt                 Field[time.Time] `json:"disabledAt,omitzero"`
 	MemberOf                   Field[[]DN]      `json:"memberOf,omitzero"` // the computer's groups
 	ManagedBy                  Field[string]    `json:"managedBy,omitzero"`
-	ManagedByDN                Field[DN]        `json:"managedByDN,omitzero"` // managedBy, where it parses as a DN
+	ManagedByDN                Field[DN]        `json:"managedByDN,omitzero"`        // managedBy, where it parses as a DN
+	PrimaryGroupID             Field[int]       `json:"primaryGroupId,omitzero"`     // the RID of the primary group, which memberOf never lists
+	UserAccountControl         Field[int]       `json:"userAccountControl,omitzero"` // AD's bits
 }
 
 // Owner is the user of the device as AD knows it.
@@ -129,13 +133,15 @@ type Device struct {
 	Isolated      Field[bool]      `json:"isolated,omitzero"`      // from isolation: isolated by status, admin or self
 	HealthOverall Field[string]    `json:"healthOverall,omitzero"` // lower case
 	HealthThreats Field[string]    `json:"healthThreats,omitzero"` // lower case
-	Cloned        Field[bool]      `json:"cloned,omitzero"`
-	PersonID      Field[string]    `json:"personId,omitzero"`
-	PersonName    Field[string]    `json:"personName,omitzero"`
-	ViaLogin      Field[string]    `json:"viaLogin,omitzero"`
-	SerialNumber  Field[string]    `json:"serialNumber,omitzero"`
-	MACAddresses  []string         `json:"macAddresses,omitempty"`
-	Groups        []string         `json:"groups,omitempty"` // names and ids of the group and all above it
+	// HealthServices decides nothing by itself: it tells a person which part is bad.
+	HealthServices Field[string] `json:"healthServices,omitzero"`
+	Cloned         Field[bool]   `json:"cloned,omitzero"`
+	PersonID       Field[string] `json:"personId,omitzero"`
+	PersonName     Field[string] `json:"personName,omitzero"`
+	ViaLogin       Field[string] `json:"viaLogin,omitzero"`
+	SerialNumber   Field[string] `json:"serialNumber,omitzero"`
+	MACAddresses   []string      `json:"macAddresses,omitempty"`
+	Groups         []string      `json:"groups,omitempty"` // names and ids of the group and all above it
 	// GroupsWhole is set where Groups is all there is to know: the group and the
 	// groups above it were given, each with its name and its id.
 	GroupsWhole bool        `json:"groupsWhole,omitempty"`

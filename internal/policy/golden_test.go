@@ -81,7 +81,7 @@ func recorded() []row {
 	rows := []row{
 		{name: "as it is", file: "eligible", verdict: Delete},
 		{name: "an approval waives what was shown", file: "eligible-approved", change: func(f *Facts, _ *Params) {
-			f.Event.Owner.Login, f.Approval = Is(`corpex\ceo`), &Approval{ID: "a1", Waives: []Code{VIPDevice}, OpenedAt: ago(0.1)}
+			f.Event.Owner.Login, f.Live.Device.ViaLogin, f.Approval = Is(`corpex\ceo`), Is(`corpex\ceo`), &Approval{ID: "a1", Waives: []Code{VIPDevice}, OpenedAt: ago(0.1)}
 		}, verdict: Delete},
 		{name: "much stands against it", file: "many-reasons", change: func(f *Facts, p *Params) {
 			seen(141, 1)(f, p)

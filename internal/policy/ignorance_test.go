@@ -30,10 +30,10 @@ func attempt(r row, f *Facts, p *Params) {
 
 // allowed are the facts of a live record that may be left out without a person's
 // look, though they could have spoken against a delete: those that pass, the
-// platform, which the OS name tells, and the time of registration, which Central
-// gives without promising it.
+// platform, which the OS name tells, and the time of registration and the person's
+// name beside the login, which Central gives without promising them.
 func allowed() []string {
-	return []string{"HealthOverall", "HealthThreats", "Isolated", "Online", "Cloned", "Platform", "RegisteredAt"}
+	return []string{"HealthOverall", "HealthThreats", "Isolated", "Online", "Cloned", "Platform", "RegisteredAt", "PersonName"}
 }
 
 // without returns the record without one of its fields. Groups that are not

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // NetBIOSLimit is where AD cuts a computer's NetBIOS name, in characters.
@@ -30,13 +32,31 @@ func fold(s string) string {
 	}, s)
 }
 
-// Loose makes strings alike that differ in case only, also letters that share a case
-// in one direction only: to protect, and to look for what may be one.
+// Loose makes strings alike that an eye or AD takes for one: to protect, and to look
+// for what may be one. Case, compatible forms (full width, ligatures), decomposed
+// letters, marks without width and the number of blanks make no difference.
 func Loose(s string) string {
 	if ascii(s) {
-		return strings.ToLower(s)
+		return strings.Join(strings.Fields(strings.ToLower(s)), " ")
 	}
-	return strings.ToLower(strings.ToUpper(s))
+	s = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cf, unicode.Cc) && !unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, norm.NFKC.String(s))
+	s = strings.ReplaceAll(strings.ToLower(strings.ToUpper(s)), "ß", "ss")
+	return strings.Join(strings.Fields(norm.NFKC.String(s)), " ")
+}
+
+// unaccented is [Loose] without accents, for words that are spelt with and without.
+func unaccented(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(Loose(s)))
 }
 
 // ascii reports whether s is made of letters that fold in one way only.
@@ -186,15 +206,52 @@ func (p Params) dnsDomain(name string) (string, bool) {
 	return fold(dns), ok && fold(key) == fold(name)
 }
 
-// loginDomain splits a login: its domain as written, if it names a user and one.
-func loginDomain(login string) (domain string, upn, ok bool) {
-	if domain, user, cut := strings.Cut(login, `\`); cut {
-		return domain, false, domain != "" && user != ""
+// login is a user's name as it permits something: read narrowly, compared strictly.
+type login struct {
+	domain, user string // as written
+	upn          bool   // domain is what stood behind an @
+}
+
+// loginOf splits CORPEX\j.doe or j.doe@corp.example.test; ok where it names both a
+// user and a domain. Several backslashes, or a slash, are one backslash.
+func loginOf(text string) (l login, ok bool) {
+	text = strings.ReplaceAll(text, "/", `\`)
+	if domain, user, cut := strings.Cut(text, `\`); cut {
+		l = login{domain: domain, user: strings.TrimLeft(user, `\`)}
+		return l, l.domain != "" && l.user != "" && !strings.Contains(l.user, `\`)
 	}
-	if user, domain, cut := strings.Cut(login, "@"); cut {
-		return domain, true, domain != "" && user != ""
+	user, domain, _ := strings.Cut(text, "@")
+	l = login{domain: domain, user: user, upn: true}
+	return l, l.domain != "" && l.user != "" && !strings.Contains(l.domain, "@")
+}
+
+// loginDNS is the DNS name of a login's domain; ok is false for a NetBIOS name that
+// the map lacks.
+func (p Params) loginDNS(l login) (string, bool) {
+	if l.upn {
+		return fold(l.domain), true
 	}
-	return "", false, false
+	return p.dnsDomain(l.domain)
+}
+
+// samePerson reports whether two logins certainly name one person: the same text, or
+// the same user of the same domain. A login of the directory's without a domain is of
+// the device's own.
+func (p Params) samePerson(directory, central, ownDomain string) bool {
+	if fold(directory) == fold(central) {
+		return true
+	}
+	shown, ok := loginOf(central)
+	dns, known := p.loginDNS(shown)
+	if !ok || !known {
+		return false
+	}
+	owner, ok := loginOf(directory)
+	if !ok {
+		return !strings.ContainsAny(directory, `\/@=`) && fold(directory) == fold(shown.user) && ownDomain == dns
+	}
+	ownerDNS, known := p.loginDNS(owner)
+	return known && ownerDNS == dns && fold(owner.user) == fold(shown.user)
 }
 
 // ownName reports whether a login's domain is the device's own name, or the dot

@@ -114,19 +114,21 @@ func TestLoginsHaveADomainAndAUser(t *testing.T) {
 		domain  string
 		upn, ok bool
 	}{
-		`CORPEX\j.doe`: {"CORPEX", false, true},
-		`CORPEX\a@b`:   {"CORPEX", false, true},
-		"j@corp.test":  {"corp.test", true, true},
-		"j.doe":        {"", false, false},
-		"":             {"", false, false},
-		`\j.doe`:       {"", false, false},
-		`CORPEX\`:      {"CORPEX", false, false},
-		"j@":           {"", true, false},
-		"@corp.test":   {"corp.test", true, false},
+		`CORPEX\j.doe`:  {"CORPEX", false, true},
+		`CORPEX\a@b`:    {"CORPEX", false, true},
+		"j@corp.test":   {"corp.test", true, true},
+		"j.doe":         {"", false, false},
+		"":              {"", false, false},
+		`\j.doe`:        {"", false, false},
+		`CORPEX\`:       {"CORPEX", false, false},
+		"j@":            {"", true, false},
+		"@corp.test":    {"corp.test", true, false},
+		`CORPEX\\j.doe`: {"CORPEX", false, true}, "CORPEX/j.doe": {"CORPEX", false, true}, `CORPEX\x\j.doe`: {"CORPEX", false, false},
+		"j@doe@corp.test": {"doe@corp.test", true, false},
 	} {
-		domain, upn, ok := loginDomain(login)
-		if domain != want.domain || upn != want.upn || ok != want.ok {
-			t.Errorf("loginDomain(%q) = %q, %v, %v", login, domain, upn, ok)
+		l, ok := loginOf(login)
+		if l.domain != want.domain || l.upn != want.upn && ok || ok != want.ok {
+			t.Errorf("loginOf(%q) = %+v, %v", login, l, ok)
 		}
 	}
 }

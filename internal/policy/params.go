@@ -24,6 +24,11 @@ type Params struct {
 	Failures     Failures
 	Require      []string // of observedAt, enabled, disabledAt, memberOf, owner
 	LiveTenants  []string // lower-case UUIDs; empty = all
+	// ProtectedGroups are further groups whose computers play a protected role.
+	ProtectedGroups []DN
+	// SeparateKeys asks that the API keys of the person who opens a ticket and of the one
+	// who decides differ too, where two persons are needed.
+	SeparateKeys bool
 }
 
 // InactiveDays is how long a device must have been silent, in days.

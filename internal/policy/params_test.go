@@ -117,7 +117,7 @@ func TestWhoNeedsASecondPerson(t *testing.T) {
 		want   bool
 	}{
 		"an ordinary device":             {func(*Facts) {}, false},
-		"a VIP's":                        {func(f *Facts) { f.Event.Owner.Login = Is(`corpex\ceo`) }, true},
+		"a VIP's":                        {func(f *Facts) { f.Event.Owner.Login, f.Live.Device.ViaLogin = Is(`corpex\ceo`), Is(`corpex\ceo`) }, true},
 		"a server":                       {func(f *Facts) { f.Event.Directory.OperatingSystem = Is("Windows Server 2022") }, true},
 		"perhaps a server":               {func(f *Facts) { f.Live.Device.IsServer = Garbled[bool]() }, true},
 		"one that could not be read":     {func(f *Facts) { f.Live = Live{Status: LiveFailed} }, false},

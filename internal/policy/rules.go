@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The codes of the rules, in the order of their tiers.
 const (
@@ -51,6 +54,7 @@ const (
 
 	VIPDevice       Code = "VIP"
 	OwnerUnknown    Code = "OWNER_UNKNOWN"
+	OwnerMismatch   Code = "OWNER_MISMATCH"
 	Server          Code = "SERVER"
 	PlatformManual  Code = "PLATFORM_MANUAL"
 	KeepLapsed      Code = "KEEP_LAPSED"
@@ -132,7 +136,10 @@ func ranking(rules []rule) []ranked {
 
 // table lists the rules, tier by tier; within a tier the one that stands first
 // is the more decisive. To add a rule, add its code, its row and its function.
-func table() []rule {
+func table() []rule { return slices.Concat(standingRules(), deviceRules(), useRules()) }
+
+// standingRules are the tiers of the service, the store, the input and the sources.
+func standingRules() []rule {
 	return []rule{
 		{KillSwitch, 0, Skip, "Deletes are paused.", killSwitch},
 		{StateUnverified, 0, Skip, "The store can't be trusted.", stateUnverified},
@@ -151,7 +158,13 @@ func table() []rule {
 		{FleetSilent, 3, Skip, "Central has heard from no device of the tenant lately.", fleetSilent},
 		{VerifyFailed, 3, Skip, "The device could not be verified in Central.", verifyFailed},
 		{GoneElsewhere, 3, Skip, "Central no longer has the device, and it was not deleted by this service.", goneElsewhere},
+	}
+}
 
+// deviceRules are the tiers of the directory's will, of what people ruled, and of
+// identity.
+func deviceRules() []rule {
+	return []rule{
 		{DirectoryEnabled, 4, Keep, "The directory account is enabled.", directoryEnabled},
 		{NotInScope, 4, Skip, "The directory account is not in a disabled OU.", notInScope},
 		{DirectoryConflict, 4, Manual, "The directory record contradicts itself.", directoryConflict},
@@ -168,7 +181,12 @@ func table() []rule {
 		{DuplicateActive, 6, Manual, "Another device of the same name is in use.", duplicateActive},
 		{DuplicateStale, 6, Manual, "Another device of the same name is on record.", duplicateStale},
 		{Cloned, 6, Manual, "Central marks the device as cloned.", cloned},
+	}
+}
 
+// useRules are the tiers of activity, time, people and kinds, and the build.
+func useRules() []rule {
+	return []rule{
 		{ActiveSinceEvent, 7, Manual, "Central has seen the device since the event.", activeSinceEvent},
 		{ActiveInCentral, 7, Manual, "The device is online.", activeInCentral},
 		{LastSeenMissing, 7, Manual, "A last-seen time is missing.", lastSeenMissing},
@@ -181,6 +199,7 @@ func table() []rule {
 
 		{VIPDevice, 9, Manual, "The device is a VIP's.", vipDevice},
 		{OwnerUnknown, 9, Manual, "Nobody knows whose device it is.", ownerUnknown},
+		{OwnerMismatch, 9, Manual, "The event's owner is not the person whom Central shows.", ownerMismatch},
 		{Server, 9, Manual, "The device is a server.", serverRule},
 		{PlatformManual, 9, Manual, "The platform is one that a person must look at.", platformManual},
 		{KeepLapsed, 9, Manual, "A decision to keep the device no longer holds.", keepLapsed},

@@ -91,11 +91,25 @@ func (x Exclusion) covers(f Facts) bool {
 		dn.Known() && (anyBelow(dn.Value, x.OUs, Loose) || dn.Value.among(x.OUs)) || anyMatches(x.CentralGroups, groups...)
 }
 
-func protectedRole(f Facts, _ Params, _ time.Time) finding {
+// The primary groups of domain controllers, by the end of their SIDs, and the bits of
+// userAccountControl that only their accounts have. They are the same in every language.
+const (
+	domainControllers         = 516
+	readOnlyDomainControllers = 521
+	serverTrustAccount        = 0x2000
+	partialSecretsAccount     = 0x4000000
+)
+
+func protectedRole(f Facts, p Params, _ time.Time) finding {
 	d := f.Event.Directory
+	if g := d.PrimaryGroupID; g.Known() && (g.Value == domainControllers || g.Value == readOnlyDomainControllers) {
+		return hits(fmt.Sprintf("The account's primary group (%d) is that of domain controllers.", g.Value))
+	}
+	if d.UserAccountControl.Value&(serverTrustAccount|partialSecretsAccount) != 0 {
+		return hits(fmt.Sprintf("The account is a domain controller's by its userAccountControl (%d).", d.UserAccountControl.Value))
+	}
 	for _, g := range d.MemberOf.Value {
-		cn := g.common()
-		if n := Loose(cn); strings.HasSuffix(n, "domain controllers") || strings.Contains(n, "cluster") {
+		if cn := g.common(); g.among(p.ProtectedGroups) || namesProtectedGroup(cn) {
 			return hits("The computer is in the group " + cn + ".")
 		}
 	}
@@ -112,6 +126,18 @@ func protectedRole(f Facts, _ Params, _ time.Time) finding {
 	return pass()
 }
 
+// namesProtectedGroup reports the name of a group of domain controllers, also of
+// read-only ones, in a language that AD can be set up in, or of a cluster's group.
+func namesProtectedGroup(cn string) bool {
+	name := unaccented(cn)
+	return slices.ContainsFunc([]string{
+		"cluster", "domain controller", "domanencontroller", "domaenencontroller", "controleurs de domaine", "controladores de dominio", "controladores do dominio",
+		"controller di dominio", "domeincontroller", "domankontrollant", "domanekontroll", "domænecontroller", "domenekontroller", "toimialueen ohjauskone",
+		"ohjauskoneet", "kontrolery domen", "radice domen", "radice domeny", "tartomanyvezerl", "контроллеры домена", "etki alanı denetleyici", "etki alani denetleyici",
+		"ελεγκτες τομεα", "controlere de domeniu", "radice domeny", "ドメイン コントローラ", "域控制器", "網域控制站", "도메인 컨트롤러",
+	}, func(part string) bool { return strings.Contains(name, unaccented(part)) })
+}
+
 func underInvestigation(f Facts, _ Params, _ time.Time) finding {
 	live, event := f.Live.Device, f.Event.Central
 	isolated := latest(live.Isolated, event.Isolated)
@@ -121,12 +147,22 @@ func underInvestigation(f Facts, _ Params, _ time.Time) finding {
 		return quiet()
 	case isolated.Value:
 		return hits("The device is isolated.")
-	case overall.Value == "bad" || threats.Value == "bad":
-		return hits("The device's health is bad.")
+	case threats.Value == "bad":
+		return hits("The device's health is bad: Central reports threats on it.")
+	case overall.Value == "bad":
+		return hits("The device's health is bad" + badPart(live) + ".")
 	case isolated.State == Unreadable, !healthy(overall), !healthy(threats), live.Online.State == Unreadable:
 		return hits("Central's word on isolation, health or online can't be read.")
 	}
 	return pass()
+}
+
+// badPart names the part that makes the health bad, where Central says which.
+func badPart(d Device) string {
+	if d.HealthServices.Value == "bad" {
+		return ": one of its services is not running"
+	}
+	return ""
 }
 
 // latest is what Central says now or, where it left that out, what the event saw.

@@ -94,22 +94,23 @@ func domainRows() []row {
 		return func(f *Facts, _ *Params) { f.Live.Device.ViaLogin = Is(login) }
 	}
 	return []row{
-		{"the login is another domain's", "domain-mismatch", login(`LAB\j.doe`), Manual, []Code{DomainMismatch}},
+		{"the login is another domain's", "domain-mismatch", login(`LAB\j.doe`), Manual, []Code{DomainMismatch, OwnerMismatch}},
 		{"the login's domain in another case", "", login(`corpex\j.doe`), Delete, nil},
 		{"the login's domain is a DNS name", "", login(`Corp.Example.Test\j.doe`), Delete, nil},
 		{"the login is a UPN of the domain", "", login("j.doe@CORP.example.test"), Delete, nil},
-		{"the login is a UPN of another domain", "", login("j.doe@example.test"), Manual, []Code{DomainMismatch}},
+		{"the login is a UPN of another domain", "", login("j.doe@example.test"), Manual, []Code{DomainMismatch, OwnerMismatch}},
 		{"the live FQDN is another domain's, whatever the login", "", func(f *Facts, _ *Params) {
 			f.Live.Device.Hostname = Is("ws-fin-0427.lab.example.test")
 		}, Manual, []Code{DomainMismatch}},
 		{"the live FQDN tells the domain where the login does not", "", func(f *Facts, _ *Params) {
 			f.Live.Device.Hostname, f.Live.Device.ViaLogin = Is("ws-fin-0427.corp.example.test"), Is(`OTHER\j.doe`)
+			f.Event.Owner.Login = Is(`OTHER\j.doe`)
 		}, Delete, nil},
 		{"the event's FQDN is another domain's", "", func(f *Facts, _ *Params) {
 			f.Event.Central.Hostname = Is("WS-FIN-0427.lab.example.test")
 		}, Manual, []Code{DomainMismatch}},
-		{"the login's domain is not in the map", "domain-unknown", login(`OTHER\j.doe`), Manual, []Code{DomainUnknown}},
-		{"the login's domain looks like one in the map", "", login("LAB\u0131\\j.doe"), Manual, []Code{DomainUnknown}},
+		{"the login's domain is not in the map", "domain-unknown", login(`OTHER\j.doe`), Manual, []Code{DomainUnknown, OwnerMismatch}},
+		{"the login's domain looks like one in the map", "", login("LAB\u0131\\j.doe"), Manual, []Code{DomainUnknown, OwnerMismatch}},
 		{"the directory's NetBIOS domain is not in the map", "", func(f *Facts, _ *Params) { f.Event.Directory.Domain = Is("OTHER") }, Manual, []Code{DomainUnknown}},
 		{"both NetBIOS domains are the same, and not in the map", "", func(f *Facts, p *Params) {
 			p.Domains, f.Event.Directory.Domain = nil, Is("CORPEX")
@@ -132,10 +133,11 @@ func domainRows() []row {
 		}, Manual, []Code{DomainUnknown, OwnerUnknown}},
 		{"nobody need know the domain", "", func(f *Facts, p *Params) {
 			p.Manual.UnknownDomain, f.Live.Device.ViaLogin = false, Is(`OTHER\j.doe`)
+			f.Event.Owner.Login = Is(`OTHER\j.doe`)
 		}, Delete, nil},
 		{"nobody need know the domain, and it is another", "", func(f *Facts, p *Params) {
 			p.Manual.UnknownDomain, f.Live.Device.ViaLogin = false, Is(`LAB\j.doe`)
-		}, Manual, []Code{DomainMismatch}},
+		}, Manual, []Code{DomainMismatch, OwnerMismatch}},
 		{"nobody need know the domain, and the DN's is another", "", func(f *Facts, p *Params) {
 			p.Manual.UnknownDomain, f.Event.Directory.Domain = false, Is("OTHER")
 			f.Live.Device.Hostname = Is("ws-fin-0427.other.test")

@@ -97,7 +97,7 @@ func inputInvalid(f Facts, p Params, _ time.Time) finding {
 	}
 	bad := slices.Concat(invalidDirectory(f.Event.Directory), invalidCentral(f.Event), missing(f.Event, p), f.Event.Garbled)
 	if len(bad) > 0 {
-		return hits("Missing or unreadable: " + strings.Join(bad, ", ") + ".")
+		return hits(strings.Join(append([]string{"Missing or unreadable: " + strings.Join(bad, ", ")}, f.Event.Notes...), ". ") + ".")
 	}
 	return pass()
 }
@@ -130,6 +130,8 @@ func invalidDirectory(d Directory) []string {
 		named{"directory.disabledAt", d.DisabledAt.State, false},
 		named{"directory.memberOf", d.MemberOf.State, false},
 		named{"directory.managedBy", d.ManagedBy.State, false},
+		named{"directory.primaryGroupId", d.PrimaryGroupID.State, false},
+		named{"directory.userAccountControl", d.UserAccountControl.State, false},
 	)
 }
 
@@ -152,6 +154,7 @@ func invalidCentral(e Event) []string {
 		named{"central.health.overall", c.HealthOverall.State, false},
 		named{"central.health.threats.status", c.HealthThreats.State, false},
 		named{"central.cloned", c.Cloned.State, false},
+		named{"central.associatedPerson.name", c.PersonName.State, false},
 		named{"central.associatedPerson.viaLogin", c.ViaLogin.State, false},
 	)
 }
@@ -161,7 +164,7 @@ func missing(e Event, p Params) []string {
 	have := map[string]State{
 		"observedAt": e.ObservedAt.State, "enabled": e.Directory.Enabled.State,
 		"disabledAt": e.Directory.DisabledAt.State, "memberOf": e.Directory.MemberOf.State,
-		"owner": ownerState(e.Owner),
+		"owner": ownerState(e.Owner, p),
 	}
 	var bad []string
 	for _, name := range p.Require {
@@ -172,8 +175,13 @@ func missing(e Event, p Params) []string {
 	return bad
 }
 
-// ownerState is given where anything of the owner is.
-func ownerState(o Owner) State { return max(o.Login.State, o.MemberOf.State) }
+// ownerState is absent where the login is or, for a policy with VIP groups, the groups.
+func ownerState(o Owner, p Params) State {
+	if len(p.VIP.Groups) > 0 {
+		return min(o.Login.State, o.MemberOf.State)
+	}
+	return o.Login.State
+}
 
 func directoryMissing(f Facts, _ Params, _ time.Time) finding {
 	if !f.Event.Directory.Present {

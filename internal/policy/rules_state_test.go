@@ -79,7 +79,7 @@ func inputRows() []row {
 			f.Event.Directory, f.Event.Central.Hostname = Directory{}, Field[string]{}
 		}, Manual, []Code{DirectoryMissing, BuildUnknown}},
 		{"what decides nothing can't be read", "", func(f *Facts, _ *Params) {
-			f.Event.Central.PersonName, f.Event.Central.PersonID = Garbled[string](), Garbled[string]()
+			f.Event.Central.PersonID, f.Event.Central.HealthServices = Garbled[string](), Garbled[string]()
 			f.Event.Central.SerialNumber, f.Event.Central.Tamper = Garbled[string](), Garbled[bool]()
 		}, Delete, nil},
 		{"optional fields are not given", "", func(f *Facts, _ *Params) {
@@ -93,26 +93,29 @@ func inputRows() []row {
 // unreadableRows make one deciding field of the event unreadable each.
 func unreadableRows() []row {
 	fields := map[string]func(e *Event){
-		"observedAt":                   func(e *Event) { e.ObservedAt = Garbled[time.Time]() },
-		"owner.login":                  func(e *Event) { e.Owner.Login = Garbled[string]() },
-		"owner.memberOf":               func(e *Event) { e.Owner.MemberOf = Garbled[[]DN]() },
-		"directory.hostname":           func(e *Event) { e.Directory.Hostname = Garbled[string]() },
-		"directory.operatingSystem":    func(e *Event) { e.Directory.OperatingSystem = Garbled[string]() },
-		"directory.enabled":            func(e *Event) { e.Directory.Enabled = Garbled[bool]() },
-		"directory.disabledAt":         func(e *Event) { e.Directory.DisabledAt = Garbled[time.Time]() },
-		"directory.memberOf":           func(e *Event) { e.Directory.MemberOf = Garbled[[]DN]() },
-		"directory.managedBy":          func(e *Event) { e.Directory.ManagedBy = Garbled[string]() },
-		"central.type":                 func(e *Event) { e.Central.Type = Garbled[string]() },
-		"central.os.platform":          func(e *Event) { e.Central.Platform = Garbled[string]() },
-		"central.os.name":              func(e *Event) { e.Central.OSName = Garbled[string]() },
-		"central.os.isServer":          func(e *Event) { e.Central.IsServer = Garbled[bool]() },
-		"central.registeredAt":         func(e *Event) { e.Central.RegisteredAt = Garbled[time.Time]() },
-		"central.online":               func(e *Event) { e.Central.Online = Garbled[bool]() },
-		"central.isolation":            func(e *Event) { e.Central.Isolated = Garbled[bool]() },
-		"central.health.overall":       func(e *Event) { e.Central.HealthOverall = Garbled[string]() },
-		"central.health.threats":       func(e *Event) { e.Central.HealthThreats = Garbled[string]() },
-		"central.cloned":               func(e *Event) { e.Central.Cloned = Garbled[bool]() },
-		"central.associatedPerson.via": func(e *Event) { e.Central.ViaLogin = Garbled[string]() },
+		"observedAt":                    func(e *Event) { e.ObservedAt = Garbled[time.Time]() },
+		"owner.login":                   func(e *Event) { e.Owner.Login = Garbled[string]() },
+		"owner.memberOf":                func(e *Event) { e.Owner.MemberOf = Garbled[[]DN]() },
+		"directory.hostname":            func(e *Event) { e.Directory.Hostname = Garbled[string]() },
+		"directory.operatingSystem":     func(e *Event) { e.Directory.OperatingSystem = Garbled[string]() },
+		"directory.enabled":             func(e *Event) { e.Directory.Enabled = Garbled[bool]() },
+		"directory.disabledAt":          func(e *Event) { e.Directory.DisabledAt = Garbled[time.Time]() },
+		"directory.memberOf":            func(e *Event) { e.Directory.MemberOf = Garbled[[]DN]() },
+		"directory.managedBy":           func(e *Event) { e.Directory.ManagedBy = Garbled[string]() },
+		"central.type":                  func(e *Event) { e.Central.Type = Garbled[string]() },
+		"central.os.platform":           func(e *Event) { e.Central.Platform = Garbled[string]() },
+		"central.os.name":               func(e *Event) { e.Central.OSName = Garbled[string]() },
+		"central.os.isServer":           func(e *Event) { e.Central.IsServer = Garbled[bool]() },
+		"central.registeredAt":          func(e *Event) { e.Central.RegisteredAt = Garbled[time.Time]() },
+		"central.online":                func(e *Event) { e.Central.Online = Garbled[bool]() },
+		"central.isolation":             func(e *Event) { e.Central.Isolated = Garbled[bool]() },
+		"central.health.overall":        func(e *Event) { e.Central.HealthOverall = Garbled[string]() },
+		"central.health.threats":        func(e *Event) { e.Central.HealthThreats = Garbled[string]() },
+		"central.cloned":                func(e *Event) { e.Central.Cloned = Garbled[bool]() },
+		"central.associatedPerson.via":  func(e *Event) { e.Central.ViaLogin = Garbled[string]() },
+		"central.associatedPerson.name": func(e *Event) { e.Central.PersonName = Garbled[string]() },
+		"directory.primaryGroupId":      func(e *Event) { e.Directory.PrimaryGroupID = Garbled[int]() },
+		"directory.userAccountControl":  func(e *Event) { e.Directory.UserAccountControl = Garbled[int]() },
 	}
 	also := map[string][]Code{ // the rules that these concern speak too
 		"central.isolation": nil, "central.online": nil,
@@ -135,9 +138,10 @@ func requiredRows() []row {
 		"owner":      func(e *Event) { e.Owner = Owner{} },
 		"nonsense":   func(*Event) {},
 	}
+	also := map[string][]Code{"owner": {OwnerUnknown}} // the policy of the tests has VIP groups
 	var rows []row
 	for name, take := range gone {
-		codes := []Code{InputInvalid}
+		codes := append([]Code{InputInvalid}, also[name]...)
 		rows = append(rows, row{name + " is required and missing", "", func(f *Facts, p *Params) {
 			p.Require = []string{name}
 			take(&f.Event)

@@ -129,13 +129,45 @@ func vipDevice(f Facts, p Params, _ time.Time) finding {
 }
 
 func ownerUnknown(f Facts, p Params, _ time.Time) finding {
+	d := f.Live.Device
 	switch {
 	case !f.found():
 		return quiet()
-	case p.Manual.UnknownOwner && !ownerKnown(f, p):
-		return hits("Nobody knows whose device it is: Central shows no domain user, or the event no groups.")
+	case !groupsOfOwnerSaid(f, p):
+		return hits("The policy has vip.groups, and the event does not say who uses the device and which groups they are in: " +
+			"add owner.login and owner.memberOf (the user's groups) to the search, or name people in vip.users.")
+	case d.ViaLogin.State == Unreadable, d.PersonName.State == Unreadable:
+		return hits("Central's name of the device's user can't be read.")
+	case p.Manual.UnknownOwner && !personShown(f):
+		return hits("Central shows no domain user of the device.")
 	}
 	return pass()
+}
+
+// ownerMismatch hits unless the event's owner is certainly the person whom Central
+// shows: the owner's groups say nothing of anybody else. Where Central shows no domain
+// user, OWNER_UNKNOWN says so.
+func ownerMismatch(f Facts, p Params, _ time.Time) finding {
+	owner, shown := f.Event.Owner.Login, f.Live.Device.ViaLogin
+	switch {
+	case !f.found():
+		return quiet()
+	case !owner.Known() || !shown.Known(), p.samePerson(owner.Value, shown.Value, directoryDomain(f, p)):
+		return pass()
+	case !personShown(f) && (p.Manual.UnknownOwner || f.sameUser(owner.Value, shown.Value)):
+		return pass()
+	}
+	return hits("The event's owner is " + owner.Value + ", and Central shows " + shown.Value + ".")
+}
+
+// sameUser reports whether a login without a domain, or one of the device's own, is not
+// plainly somebody else's than the owner's.
+func (f Facts) sameUser(owner, shown string) bool {
+	if l, ok := loginOf(shown); ok {
+		return f.ownName(l.domain)
+	}
+	l, ok := loginOf(owner)
+	return fold(shown) == fold(owner) || ok && fold(shown) == fold(l.user)
 }
 
 func serverRule(f Facts, p Params, _ time.Time) finding {

@@ -4,6 +4,7 @@ import "testing"
 
 func whoRows() []row {
 	vip, unknown := []Code{VIPDevice}, []Code{OwnerUnknown}
+	vipNotOwner, mismatch := []Code{VIPDevice, OwnerMismatch}, []Code{OwnerMismatch}
 	groups := func(names ...DN) Field[[]DN] { return Is(names) }
 	return []row{
 		{"a VIP by the user's group", "vip", func(f *Facts, _ *Params) { f.Event.Owner.MemberOf = groups(corp("cn=vip", "ou=GROUPS")) }, Manual, vip},
@@ -11,9 +12,9 @@ func whoRows() []row {
 		{"a group below the VIP group is another", "", func(f *Facts, _ *Params) {
 			f.Event.Owner.MemberOf = groups(corp("cn=Sub", "cn=VIP", "ou=Groups"))
 		}, Delete, nil},
-		{"a VIP by the live login", "", func(f *Facts, _ *Params) { f.Live.Device.ViaLogin = Is(`CORPEX\CEO`) }, Manual, vip},
+		{"a VIP by the live login", "", func(f *Facts, _ *Params) { f.Live.Device.ViaLogin = Is(`CORPEX\CEO`) }, Manual, vipNotOwner},
 		{"a VIP by the event's login", "", func(f *Facts, _ *Params) { f.Event.Central.ViaLogin = Is("CFO@corp.example.test") }, Manual, vip},
-		{"a VIP by the owner's login", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Is(`corpex\ceo`) }, Manual, vip},
+		{"a VIP by the owner's login", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Is(`corpex\ceo`) }, Manual, vipNotOwner},
 		{"a VIP by managedBy as a login", "", func(f *Facts, _ *Params) { f.Event.Directory.ManagedBy = Is(`CORPEX\ceo`) }, Manual, vip},
 		{"a VIP by managedBy as a DN", "", func(f *Facts, _ *Params) {
 			f.Event.Directory.ManagedBy = Is("CN=Chair,OU=People,DC=corp,DC=example,DC=test")
@@ -26,7 +27,28 @@ func whoRows() []row {
 		{"a VIP's host name spelt with a long s is a VIP's", "", func(f *Facts, p *Params) {
 			p.VIP.Hostnames = []string{"w\u017f-*"}
 		}, Manual, vip},
-		{"no VIP", "", func(f *Facts, _ *Params) { f.Live.Device.ViaLogin = Is(`CORPEX\ceo2`) }, Delete, nil},
+		{"a VIP by the live name, and the login is a helper's", "", func(f *Facts, _ *Params) {
+			f.Live.Device.PersonName, f.Live.Device.ViaLogin, f.Event.Owner.Login = Is(`CORPEX\ceo`), Is(`CORPEX\helper`), Is(`CORPEX\helper`)
+		}, Manual, vip},
+		{"a VIP by the event's name", "", func(f *Facts, _ *Params) { f.Event.Central.PersonName = Is("ceo") }, Manual, vip},
+		{"no VIP", "", func(f *Facts, _ *Params) {
+			f.Live.Device.ViaLogin, f.Event.Owner.Login = Is(`CORPEX\ceo2`), Is(`CORPEX\ceo2`)
+		}, Delete, nil},
+		{"the owner is not the person whom Central shows", "owner-mismatch", func(f *Facts, _ *Params) { f.Live.Device.ViaLogin = Is(`CORPEX\r.roe`) }, Manual, mismatch},
+		{"the owner has the same name in another domain", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Is(`LAB\j.doe`) }, Manual, mismatch},
+		{"the owner is the same person, spelt otherwise", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Is("J.DOE@corp.example.test") }, Delete, nil},
+		{"the owner's login has no domain, and is of the device's", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Is("j.doe") }, Delete, nil},
+		{"nobody need know the owner, and Central shows another one", "", func(f *Facts, p *Params) {
+			p.Manual.UnknownOwner, p.Manual.UnknownDomain, f.Live.Device.ViaLogin = false, false, Is("r.roe")
+		}, Manual, mismatch},
+		{"nobody need know the owner, and Central shows a local account", "", func(f *Facts, p *Params) {
+			p.Manual.UnknownOwner, p.Manual.UnknownDomain, f.Live.Device.ViaLogin = false, false, Is(`WS-FIN-0427\admin`)
+		}, Delete, nil},
+		{"Central's name of the person can't be read", "", func(f *Facts, _ *Params) { f.Live.Device.PersonName = Garbled[string]() }, Manual, unknown},
+		{"the event's groups are nobody's", "", func(f *Facts, _ *Params) { f.Event.Owner.Login = Field[string]{} }, Manual, unknown},
+		{"nobody need know the owner, and the policy has VIP groups", "", func(f *Facts, p *Params) {
+			p.Manual.UnknownOwner, f.Event.Owner.MemberOf = false, Field[[]DN]{}
+		}, Manual, unknown},
 		{"an empty name among the VIP groups", "", func(f *Facts, p *Params) {
 			p.VIP.Groups, f.Event.Owner.MemberOf = []DN{{}}, groups(DN{})
 		}, Delete, nil},
@@ -34,7 +56,7 @@ func whoRows() []row {
 			f.Event.Owner.MemberOf, f.Event.Directory.MemberOf = Field[[]DN]{}, Field[[]DN]{}
 		}, Manual, unknown},
 		{"the user's groups alone are known", "", func(f *Facts, _ *Params) { f.Event.Directory.MemberOf = Field[[]DN]{} }, Delete, nil},
-		{"the computer's groups alone are known", "", func(f *Facts, _ *Params) { f.Event.Owner = Owner{} }, Delete, nil},
+		{"the computer's groups alone are known", "", func(f *Facts, _ *Params) { f.Event.Owner = Owner{} }, Manual, unknown},
 		{"nobody's groups are known, and the policy has no VIP groups", "", func(f *Facts, p *Params) {
 			f.Event.Owner.MemberOf, f.Event.Directory.MemberOf, p.VIP.Groups = Field[[]DN]{}, Field[[]DN]{}, nil
 		}, Delete, nil},

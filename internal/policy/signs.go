@@ -102,9 +102,12 @@ func vip(f Facts, p Params) string {
 			return "host name " + h.Value
 		}
 	}
-	for _, u := range []Field[string]{f.Live.Device.ViaLogin, e.Central.ViaLogin, e.Owner.Login, e.Directory.ManagedBy} {
-		if u.Known() && slices.ContainsFunc(p.VIP.Users, func(v string) bool { return Loose(v) == Loose(u.Value) }) {
-			return "user " + u.Value
+	wanted := p.vipPersons()
+	for _, text := range namesOfPeople(f) {
+		for _, named := range p.personsOf(text.Value) {
+			if text.Known() && slices.ContainsFunc(wanted, named.may) {
+				return "user " + text.Value
+			}
 		}
 	}
 	if m := e.Directory.ManagedByDN; m.Known() && m.Value.among(p.VIP.Persons) {
@@ -120,6 +123,13 @@ func vip(f Facts, p Params) string {
 	return ""
 }
 
+// namesOfPeople are all texts that name somebody who may use the device.
+func namesOfPeople(f Facts) []Field[string] {
+	live, event := f.Live.Device, f.Event
+	return []Field[string]{live.ViaLogin, live.PersonName, event.Central.ViaLogin, event.Central.PersonName,
+		event.Owner.Login, event.Directory.ManagedBy}
+}
+
 // TwoPersons reports whether who approves the delete must be another than who
 // opened the ticket: for a VIP's device and for a server.
 func TwoPersons(f Facts, p Params, _ time.Time) bool {
@@ -132,27 +142,31 @@ func centralDomain(f Facts, p Params) (string, bool) {
 	if domain := fqdnDomain(d.Hostname.Value); domain != "" {
 		return domain, true
 	}
-	domain, upn, ok := loginDomain(d.ViaLogin.Value)
-	switch {
-	case !ok:
-		return "", false
-	case upn:
-		return fold(domain), true
-	case ownName(domain, d.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname):
+	l, ok := loginOf(d.ViaLogin.Value)
+	if !ok || !l.upn && f.ownName(l.domain) {
 		return "", false
 	}
-	return p.dnsDomain(domain)
+	return p.loginDNS(l)
 }
 
-// ownerKnown reports whether anybody knows whose device it is.
-func ownerKnown(f Facts, p Params) bool {
-	if len(p.VIP.Groups) > 0 && !f.Event.Owner.MemberOf.Known() && !f.Event.Directory.MemberOf.Known() {
-		return false
-	}
-	login := f.Live.Device.ViaLogin
-	domain, _, ok := loginDomain(login.Value)
-	return login.Known() && ok &&
-		!ownName(domain, f.Live.Device.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname)
+// ownName reports whether a login's domain is the device's own name: a local account.
+func (f Facts) ownName(domain string) bool {
+	return ownName(domain, f.Live.Device.Hostname, f.Event.Directory.Hostname, f.Event.Central.Hostname)
+}
+
+// personShown reports whether Central shows a domain user: one whose name and login
+// can be read.
+func personShown(f Facts) bool {
+	d := f.Live.Device
+	l, ok := loginOf(d.ViaLogin.Value)
+	return d.ViaLogin.Known() && ok && !f.ownName(l.domain)
+}
+
+// groupsOfOwnerSaid reports whether the event says which groups the owner is in, and
+// who that is. Only vip.groups asks for it; of what can't be read INPUT_INVALID tells.
+func groupsOfOwnerSaid(f Facts, p Params) bool {
+	o := f.Event.Owner
+	return len(p.VIP.Groups) == 0 || o.MemberOf.State != Absent && o.Login.State != Absent
 }
 
 // platform is windows, macos or linux, from os.platform or, where that was left

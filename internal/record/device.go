@@ -35,7 +35,7 @@ func (r *reader) device() policy.Device {
 		case "tenant":
 			d.TenantID = r.tenant()
 		case "hostname":
-			d.Hostname = read(r, hostname)
+			d.Hostname = r.hostname()
 		case "type":
 			d.Type = read(r, word)
 		case "lastSeenAt":
@@ -76,8 +76,18 @@ func (r *reader) deviceBlock(d *policy.Device, name string) {
 	case "associatedPerson":
 		r.person(d)
 	default:
-		r.skip()
+		r.stray("", name, "id", "tenant", "hostname", "type", "lastSeenAt", "registeredAt", "online", "cloned", "group", "groupHierarchy",
+			"os", "health", "isolation", "associatedPerson")
 	}
+}
+
+// hostname reads the device's name. Central's own record may bear any; what an event
+// copied of it must have come whole.
+func (r *reader) hostname() policy.Field[string] {
+	if r.live {
+		return read(r, hostname)
+	}
+	return readName(r, "hostname", hostname)
 }
 
 // block is object for a part of the record, noted under path where it is
@@ -101,7 +111,7 @@ func (r *reader) tenant() policy.Field[string] {
 			id = read(r, identifier)
 			continue
 		}
-		r.skip()
+		r.stray("tenant", string(name), "id")
 	}
 	return id
 }
@@ -123,7 +133,7 @@ func (r *reader) os(d *policy.Device) {
 		case "build":
 			d.Build = read(r, buildOf)
 		default:
-			r.skip()
+			r.stray("os", string(name), "isServer", "platform", "name", "build")
 		}
 	}
 }
@@ -140,13 +150,12 @@ func (r *reader) health(d *policy.Device) {
 		case "overall":
 			d.HealthOverall, known = read(r, word), true
 		case "threats":
-			d.HealthThreats, known = r.threats(), true
+			d.HealthThreats, known = r.healthStatus("health.threats"), true
 		case "services":
-			known = true
-			r.skip()
+			d.HealthServices, known = r.healthStatus("health.services"), true
 		default:
 			strange = true
-			r.skip()
+			r.stray("health", string(name), "overall", "threats")
 		}
 	}
 	if strange && !known { // a block of another shape
@@ -154,8 +163,9 @@ func (r *reader) health(d *policy.Device) {
 	}
 }
 
-func (r *reader) threats() policy.Field[string] {
-	is, state := r.block("health.threats")
+// healthStatus reads the status of one part of the health.
+func (r *reader) healthStatus(path string) policy.Field[string] {
+	is, state := r.block(path)
 	if !is {
 		return policy.Field[string]{State: state}
 	}
@@ -165,7 +175,7 @@ func (r *reader) threats() policy.Field[string] {
 			status = read(r, word)
 			continue
 		}
-		r.skip()
+		r.stray(path, string(name), "status")
 	}
 	return status
 }
@@ -187,7 +197,7 @@ func (r *reader) isolation() policy.Field[bool] {
 		case "adminIsolated", "selfIsolated":
 			signs = append(signs, r.bool())
 		default:
-			r.skip()
+			r.stray("isolation", string(name), "status", "adminIsolated", "selfIsolated")
 			continue
 		}
 		known = true
@@ -235,11 +245,11 @@ func (r *reader) person(d *policy.Device) {
 		case "id":
 			d.PersonID = read(r, text)
 		case "name":
-			d.PersonName = read(r, text)
+			d.PersonName = readName(r, "associatedPerson.name", text)
 		case "viaLogin":
-			d.ViaLogin = read(r, text)
+			d.ViaLogin = readName(r, "associatedPerson.viaLogin", text)
 		default:
-			r.skip()
+			r.stray("associatedPerson", string(name), "name", "viaLogin")
 		}
 	}
 }
@@ -258,9 +268,9 @@ func (r *reader) group(groups []string, path string) (all []string, whole bool) 
 		case "id":
 			id = read(r, text)
 		case "name":
-			label = read(r, text)
+			label = read(r, undamaged)
 		default:
-			r.skip()
+			r.stray(path, string(name), "id", "name")
 		}
 	}
 	for _, f := range []policy.Field[string]{label, id} {
@@ -273,6 +283,12 @@ func (r *reader) group(groups []string, path string) (all []string, whole bool) 
 		}
 	}
 	return groups, label.Known() && id.Known()
+}
+
+// undamaged is a text that came whole, in which question marks may be meant.
+func undamaged(s scalar) (string, bool) {
+	t, ok := text(s)
+	return t, ok && LostLetters(t) == ""
 }
 
 // hierarchy reads the list of the group and all above it. whole means that there

@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func ParseEvent(raw []byte) (policy.Event, error) {
 	if err := r.whole(func() { e = r.event() }); err != nil {
 		return policy.Event{}, err
 	}
-	e.Garbled = r.garbled
+	e.Garbled, e.Notes = r.garbled, r.notes
 	return e, nil
 }
 
@@ -38,7 +39,7 @@ func (r *reader) event() policy.Event {
 		case "central":
 			e.Central = r.central()
 		default:
-			r.skip()
+			r.stray("", string(name), "observedAt", "directory", "owner", "central")
 		}
 	}
 	return e
@@ -66,11 +67,11 @@ func (r *reader) directory() policy.Directory {
 func (r *reader) directoryField(d *policy.Directory, name string) {
 	switch name {
 	case "hostname":
-		d.Hostname = read(r, hostname)
+		d.Hostname = readName(r, "directory.hostname", hostname)
 	case "domain":
-		d.Domain = read(r, hostname)
+		d.Domain = readName(r, "directory.domain", hostname)
 	case "distinguishedName":
-		d.DistinguishedName = read(r, distinguished)
+		d.DistinguishedName = readName(r, "directory.distinguishedName", distinguished)
 	case "operatingSystem":
 		d.OperatingSystem = read(r, text)
 	case "operatingSystemVersion":
@@ -82,18 +83,30 @@ func (r *reader) directoryField(d *policy.Directory, name string) {
 	case "disabledAt":
 		d.DisabledAt = read(r, instant)
 	case "memberOf":
-		d.MemberOf = r.memberOf()
+		d.MemberOf = r.memberOf("directory.memberOf")
 	case "managedBy":
 		d.ManagedBy, d.ManagedByDN = r.managedBy()
-	default:
+	case "primaryGroupId":
+		d.PrimaryGroupID = read(r, wholeNumber)
+	case "userAccountControl":
+		d.UserAccountControl = read(r, wholeNumber)
+	case "objectGuid":
 		r.skip()
+	default:
+		r.stray("directory", name, directoryNames()...)
 	}
+}
+
+// directoryNames are the directory's fields that decide something.
+func directoryNames() []string {
+	return []string{"hostname", "domain", "distinguishedName", "operatingSystem", "operatingSystemVersion", "operatingSystemBuildNumber",
+		"enabled", "disabledAt", "memberOf", "managedBy", "primaryGroupId", "userAccountControl"}
 }
 
 // managedBy reads a login, a UPN or a DN. No login holds an equals sign, so one
 // that does and is no DN is nothing at all.
 func (r *reader) managedBy() (policy.Field[string], policy.Field[policy.DN]) {
-	name := read(r, longText)
+	name := readName(r, "directory.managedBy", longText)
 	if !name.Known() || !strings.Contains(name.Value, "=") {
 		return name, policy.Field[policy.DN]{}
 	}
@@ -119,11 +132,11 @@ func (r *reader) owner() policy.Owner {
 	for name := range r.members() {
 		switch string(name) {
 		case "login":
-			o.Login = read(r, text)
+			o.Login = readName(r, "owner.login", text)
 		case "memberOf":
-			o.MemberOf = r.memberOf()
+			o.MemberOf = r.memberOf("owner.memberOf")
 		default:
-			r.skip()
+			r.stray("owner", string(name), "login", "memberOf")
 		}
 	}
 	return o
@@ -138,10 +151,13 @@ func (r *reader) central() policy.Device {
 		}
 		return policy.Device{}
 	}
-	before := len(r.garbled)
+	faults, notes := len(r.garbled), len(r.notes)
 	d := r.device()
-	for i := before; i < len(r.garbled); i++ {
+	for i := faults; i < len(r.garbled); i++ {
 		r.garbled[i] = "central." + r.garbled[i]
+	}
+	for i := notes; i < len(r.notes); i++ {
+		r.notes[i] = "central." + r.notes[i]
 	}
 	return d
 }
@@ -149,9 +165,9 @@ func (r *reader) central() policy.Device {
 // memberOf reads a list of DNs, one DN, or a string that holds a JSON list. One
 // member that can't be read makes the whole unreadable: it may be the group
 // that matters. A list without members is given and says that there are none.
-func (r *reader) memberOf() policy.Field[[]policy.DN] {
+func (r *reader) memberOf(path string) policy.Field[[]policy.DN] {
 	if r.peek() == '[' {
-		return r.groupList()
+		return r.groupList(path)
 	}
 	s := r.scalar()
 	switch {
@@ -160,9 +176,9 @@ func (r *reader) memberOf() policy.Field[[]policy.DN] {
 	case s.blank():
 		return policy.Field[[]policy.DN]{}
 	case strings.HasPrefix(s.text, "["):
-		return listIn(s.text)
+		return r.listIn(path, s.text)
 	}
-	dn, ok := member(s)
+	dn, ok := r.member(path, s)
 	if !ok {
 		return policy.Garbled[[]policy.DN]()
 	}
@@ -170,7 +186,7 @@ func (r *reader) memberOf() policy.Field[[]policy.DN] {
 }
 
 // groupList reads the list at hand to its end, even when a member is unreadable.
-func (r *reader) groupList() policy.Field[[]policy.DN] {
+func (r *reader) groupList(path string) policy.Field[[]policy.DN] {
 	r.token() // [
 	dns, readable := []policy.DN{}, true
 	for r.err == nil && r.peek() != ']' {
@@ -179,7 +195,7 @@ func (r *reader) groupList() policy.Field[[]policy.DN] {
 			readable = false
 			continue
 		}
-		dn, ok := member(s)
+		dn, ok := r.member(path, s)
 		readable = ok
 		dns = append(dns, dn)
 	}
@@ -191,12 +207,13 @@ func (r *reader) groupList() policy.Field[[]policy.DN] {
 }
 
 // listIn reads a JSON list that came as a string.
-func listIn(s string) policy.Field[[]policy.DN] {
+func (r *reader) listIn(path, s string) policy.Field[[]policy.DN] {
 	inner := newReader([]byte(s), false)
 	if inner.peek() != '[' {
 		return policy.Garbled[[]policy.DN]()
 	}
-	f := inner.groupList()
+	f := inner.groupList(path)
+	r.notes = append(r.notes, inner.notes...)
 	if _, err := inner.dec.ReadToken(); inner.err != nil || !errors.Is(err, io.EOF) {
 		return policy.Garbled[[]policy.DN]()
 	}
@@ -204,7 +221,10 @@ func listIn(s string) policy.Field[[]policy.DN] {
 }
 
 // member is one group. A string that holds several DNs is none.
-func member(s scalar) (policy.DN, bool) {
+func (r *reader) member(path string, s scalar) (policy.DN, bool) {
+	if r.damaged(path, s) {
+		return nil, false
+	}
 	dn, ok := distinguished(s)
 	if !ok || joined(dn) {
 		return nil, false
@@ -236,6 +256,17 @@ func identifier(s scalar) (string, bool) {
 
 // instant takes numbers and strings alike; the words true and false are no time.
 func instant(s scalar) (time.Time, bool) { return ParseTime(s.text) }
+
+// wholeNumber reads digits, also in hexadecimal (0x1002).
+func wholeNumber(s scalar) (int, bool) {
+	text := strings.ToLower(s.text)
+	base := 10
+	if hex, ok := strings.CutPrefix(text, "0x"); ok {
+		text, base = hex, 16
+	}
+	n, err := strconv.ParseUint(text, base, 32)
+	return int(n), err == nil //nolint:gosec // 32 bits fit
+}
 
 func buildOf(s scalar) (int, bool) { return ParseBuild(s.text) }
 

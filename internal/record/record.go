@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/policy"
 )
@@ -27,6 +28,9 @@ import (
 // bytes are not one well-formed JSON object. A name given twice in an object
 // makes it ill-formed, for it leaves open which of the two is meant.
 var ErrNotObject = errors.New("not one JSON object")
+
+// maxFaults is how many faults of one record are told.
+const maxFaults = 32
 
 // maxText is how many characters a text may have; longer ones are unreadable.
 const maxText = 1024
@@ -38,6 +42,7 @@ type reader struct {
 	live    bool   // Central's own answer: an empty value of a wrong type is unreadable, not absent
 	name    []byte // scratch for the name that members yields
 	garbled []string
+	notes   []string // why names can't be read
 	err     error
 }
 
@@ -104,7 +109,7 @@ func (r *reader) peek() jsontext.Kind { return r.dec.PeekKind() }
 // garble notes a field that was given, could not be read, and has no field of
 // its own that shows it.
 func (r *reader) garble(path string) {
-	if !slices.Contains(r.garbled, path) {
+	if len(r.garbled) < maxFaults && !slices.Contains(r.garbled, path) {
 		r.garbled = append(r.garbled, path)
 	}
 }
@@ -152,7 +157,7 @@ func (r *reader) scalar() scalar {
 	if s.kind == 'n' {
 		return scalar{}
 	}
-	s.text = strings.Trim(s.text, " ")
+	s.text = norm.NFC.String(strings.Trim(s.text, " ")) // decomposed letters are the same letters
 	return s
 }
 
@@ -177,6 +182,29 @@ func read[T any](r *reader, parse func(scalar) (T, bool)) policy.Field[T] {
 		s.state = policy.Absent
 	}
 	return fieldOf(s, parse)
+}
+
+// readName is read for a name that rules are matched with: one that was damaged on its
+// way is unreadable, and a note says why.
+func readName[T any](r *reader, path string, parse func(scalar) (T, bool)) policy.Field[T] {
+	return read(r, func(s scalar) (none T, ok bool) {
+		if r.damaged(path, s) {
+			return none, false
+		}
+		return parse(s)
+	})
+}
+
+// damaged reports, and notes, that a name was damaged.
+func (r *reader) damaged(path string, s scalar) bool {
+	if s.kind != '"' {
+		return false
+	}
+	why := Damage(s.text)
+	if why != "" && len(r.notes) < maxFaults {
+		r.notes = append(r.notes, path+": "+why)
+	}
+	return why != ""
 }
 
 // fieldOf turns a scalar into a fact.

@@ -84,7 +84,7 @@ func TestAFullRecordIsReadWhole(t *testing.T) {
 		OSName: policy.Is("Windows 11 Pro"), IsServer: policy.Is(false), Build: policy.Is(22631),
 		LastSeenAt:   policy.Is(time.Date(2026, 10, 5, 9, 41, 12, 337e6, time.UTC)),
 		RegisteredAt: policy.Is(time.Date(2025, 2, 11, 10, 2, 33, 1e6, time.UTC)),
-		Online:       policy.Is(true), Isolated: policy.Is(false), HealthOverall: policy.Is("good"), HealthThreats: policy.Is("good"),
+		Online:       policy.Is(true), Isolated: policy.Is(false), HealthOverall: policy.Is("good"), HealthThreats: policy.Is("good"), HealthServices: policy.Is("good"),
 		Cloned: policy.Is(false), PersonID: policy.Is("6e4d9c1b-8a27-4f05-b3d6-2c5e7f9a0b18"), PersonName: policy.Is("Anna Berg"),
 		ViaLogin: policy.Is(`EXAMPLE\anna.berg`), SerialNumber: policy.Is("SYN0000001"), MACAddresses: []string{"02:00:5E:10:00:01"},
 		Groups: []string{

@@ -41,7 +41,7 @@ func TestOnlyWhatIsNoSingleObjectIsAnError(t *testing.T) {
 }
 
 func TestUnknownFieldsAreIgnored(t *testing.T) {
-	raw := `{"Directory":{"hostname":"x"},"more":[{"deep":{}}],"directory":{"Hostname":"y","objectGuid":{"no":"guid"}},"central":{"ipv4Addresses":7,"macAddresses":{"a":1}}}`
+	raw := `{"more":[{"deep":{}}],"directory":{"objectGUID":"x","dNSHostName":"y","objectGuid":{"no":"guid"}},"owner":{"displayName":"J"},"central":{"ipv4Addresses":7,"macAddresses":{"a":1}}}`
 	want := policy.Event{Directory: policy.Directory{Present: true}}
 	if diff := cmp.Diff(want, mustEvent(t, []byte(raw))); diff != "" {
 		t.Error(diff)
@@ -58,6 +58,7 @@ func states(e policy.Event) map[string]policy.State {
 		"directory.operatingSystemBuildNumber": d.OperatingSystemBuildNumber.State,
 		"directory.enabled":                    d.Enabled.State, "directory.disabledAt": d.DisabledAt.State,
 		"directory.memberOf": d.MemberOf.State, "directory.managedBy": d.ManagedBy.State,
+		"directory.primaryGroupId": d.PrimaryGroupID.State, "directory.userAccountControl": d.UserAccountControl.State,
 		"owner.login": o.Login.State, "owner.memberOf": o.MemberOf.State,
 		"central.id": c.ID.State, "central.tenant.id": c.TenantID.State, "central.hostname": c.Hostname.State,
 		"central.type": c.Type.State, "central.os.platform": c.Platform.State, "central.os.name": c.OSName.State,
