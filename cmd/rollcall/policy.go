@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"rollcall/internal/httpapi"
 	"rollcall/internal/policy"
@@ -11,7 +12,7 @@ import (
 
 // policyCmd groups what is done with policy files.
 type policyCmd struct {
-	Check  policyCheckCmd  `cmd:"" help:"Validate a policy file and list every fault with its line; exit 1 on faults."`
+	Check  policyCheckCmd  `cmd:"" help:"Validate a policy file and list every fault with its line, and warnings; exit 1 on faults."`
 	Replay policyReplayCmd `cmd:"" help:"Ask a policy that is not in force yet about the decisions on record, and show what would change. Changes nothing."`
 }
 
@@ -24,6 +25,11 @@ func (c *policyCheckCmd) Run(p *process) error {
 	params, err := loadCandidate(c.File)
 	if err != nil {
 		return err
+	}
+	for _, w := range policyfile.Warnings(params, time.Now()) {
+		if _, err := fmt.Fprintf(p.stdout, "%s: warning: %s\n", c.File, w); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s: no faults; policy version %s\n", c.File, params.Version)
 	return err

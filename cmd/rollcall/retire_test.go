@@ -353,7 +353,7 @@ func TestOneBadLineStopsEverythingUnlessItIsLeftOut(t *testing.T) {
 
 func TestATenantInWhichDeletesAreNotRealIsLeftAlone(t *testing.T) {
 	r := retiring(t, 2, unbounded)
-	r.policy(t, "liveTenants: []", `liveTenants: ["`+centralsim.ForeignTenant+`"]`)
+	r.policy(t, "liveTenants: all", `liveTenants: ["`+centralsim.ForeignTenant+`"]`)
 	code, out, errs := r.typed(t, strings.NewReader(centralsim.SampleTenant+" 2\n"), r.live()...)
 	if code != exitDone || !strings.Contains(out, "2 more have the verdict delete") || r.central.Deletes() != 0 {
 		t.Errorf("%d %s %s, %d DELETEs", code, out, errs, r.central.Deletes())

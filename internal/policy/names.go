@@ -123,6 +123,12 @@ func (d DN) domain() string {
 	return fold(strings.Join(labels, "."))
 }
 
+// Same reports whether two names are one, compared like [Loose].
+func (d DN) Same(o DN) bool { return d.equal(o, Loose) }
+
+// SameDomain reports whether two names end in the same DC components.
+func (d DN) SameDomain(o DN) bool { return Loose(d.domain()) == Loose(o.domain()) }
+
 // among reports whether the name is one of the names, compared loosely.
 func (d DN) among(names []DN) bool {
 	return slices.ContainsFunc(names, func(n DN) bool { return len(n) > 0 && d.equal(n, Loose) })

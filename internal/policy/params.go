@@ -23,7 +23,7 @@ type Params struct {
 	KeepDays     int
 	Failures     Failures
 	Require      []string // of observedAt, enabled, disabledAt, memberOf, owner
-	LiveTenants  []string // lower-case UUIDs; empty = all
+	LiveTenants  []string // lower-case UUIDs; nil = all, empty = none
 	// ProtectedGroups are further groups whose computers play a protected role.
 	ProtectedGroups []DN
 	// SeparateKeys asks that the API keys of the person who opens a ticket and of the one

@@ -48,7 +48,7 @@ func (p Params) silence(server bool) time.Duration {
 
 // Live reports whether real deletes are wanted for the tenant.
 func (p Params) Live(tenantID string) bool {
-	return len(p.LiveTenants) == 0 || slices.Contains(p.LiveTenants, fold(tenantID))
+	return p.LiveTenants == nil || slices.Contains(p.LiveTenants, fold(tenantID))
 }
 
 // activity says what the live record tells of the device's use.

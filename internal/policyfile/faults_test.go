@@ -124,7 +124,7 @@ func TestTheExamplesInTheSampleParse(t *testing.T) {
 	text := string(policyfile.Sample())
 	for _, swap := range [][2]string{
 		{"exclusions: []\n", "exclusions:\n"}, {"\n#  - id", "\n  - id"}, {"\n#    ", "\n    "}, {"\n#window", "\nwindow"}, {"\n#  ", "\n  "},
-		{"groups: []        #", "groups:\n    "}, {"users: []         # logins, UPNs or DNs:", "users:\n    "}, {"hostnames: []     # globs:", "hostnames:\n    "},
+		{"groups: []        #", "groups:\n    "}, {"users: []         # logins, UPNs or DNs, or a list of one person's:", "users:\n    "}, {"hostnames: []     # globs:", "hostnames:\n    "},
 	} {
 		if !strings.Contains(text, swap[0]) {
 			t.Fatalf("the sample lacks %q", swap[0])

@@ -11,7 +11,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rollcall/internal/policy"
-	"rollcall/internal/record"
 )
 
 // maxDays bounds every number of days: ten years. A number of days beyond what
@@ -22,6 +21,8 @@ const maxDays = 3650
 type checker struct {
 	params policy.Params
 	faults Faults
+	logins []at    // of vip.users
+	places []place // OUs of exclusions
 }
 
 // at is a value of the file and the path that leads to it.
@@ -179,15 +180,19 @@ func (c *checker) durationInto(dst *time.Duration, orZero bool) func(at) {
 	}
 }
 
-// globs reads globs, in lower case.
-func (c *checker) globs(dst *[]string) func(at) {
+// globs reads globs, in lower case; wrong says why one can't match, empty = it can.
+func (c *checker) globs(dst *[]string, wrong func(glob string) string) func(at) {
 	return func(v at) {
 		c.list(v, func(item at) {
 			s, ok := c.text(item)
 			if !ok {
 				return
 			}
-			s = strings.ToLower(s)
+			if why := wrong(strings.ToLower(s)); why != "" {
+				c.fault(item, "%s", why)
+				return
+			}
+			s = policy.Loose(s)
 			if _, err := path.Match(s, ""); err != nil {
 				c.fault(item, "is no glob: a bracket or backslash is left open")
 				return
@@ -195,30 +200,6 @@ func (c *checker) globs(dst *[]string) func(at) {
 			*dst = append(*dst, s)
 		})
 	}
-}
-
-// dns reads distinguished names.
-func (c *checker) dns(dst *[]policy.DN) func(at) {
-	return func(v at) {
-		c.list(v, func(item at) {
-			if dn, ok := c.dn(item); ok {
-				*dst = append(*dst, dn)
-			}
-		})
-	}
-}
-
-func (c *checker) dn(v at) (policy.DN, bool) {
-	s, ok := c.text(v)
-	if !ok {
-		return nil, false
-	}
-	dn, err := record.ParseDN(s)
-	if err != nil {
-		c.fault(v, "must be a distinguished name: %v", err)
-		return nil, false
-	}
-	return dn, true
 }
 
 // oneOf reads one of a few words, each once.

@@ -49,7 +49,12 @@ func (c *checker) file(root *yaml.Node) {
 		"failures":    c.failures,
 		"require":     c.require,
 		"liveTenants": c.liveTenants,
+		"approvals": func(v at) {
+			c.mapping(v, map[string]func(at){"separateKeys": c.boolInto(&p.SeparateKeys)})
+		},
+		"protectedGroups": c.groups(&p.ProtectedGroups),
 	})
+	c.related()
 	if !hadOUs && root.Kind == yaml.MappingNode && !has(root, "disabledOUs") {
 		c.fault(at{root, "disabledOUs"}, "is required")
 	}
@@ -76,7 +81,7 @@ func (c *checker) inactiveDays(v at) {
 // disabledOUs refuses a whole domain: every device of it would be in scope.
 func (c *checker) disabledOUs(v at) {
 	c.list(v, func(item at) {
-		dn, ok := c.dn(item)
+		dn, ok := c.wholeDN(item, "OU=Disabled,DC=corp,DC=example,DC=test")
 		if ok && !slices.ContainsFunc(dn, belowDomain) {
 			c.fault(item, "must name an OU, not a whole domain")
 			return
@@ -131,26 +136,9 @@ func (c *checker) domains(v at) {
 func (c *checker) vip(v at) {
 	p := &c.params.VIP
 	c.mapping(v, map[string]func(at){
-		"groups":    c.dns(&p.Groups),
-		"users":     c.vipUsers,
-		"hostnames": c.globs(&p.Hostnames),
-	})
-}
-
-// vipUsers tells DNs from logins by the equals sign, which no login can hold.
-func (c *checker) vipUsers(v at) {
-	p := &c.params.VIP
-	c.list(v, func(item at) {
-		s, ok := c.text(item)
-		switch {
-		case !ok:
-		case strings.Contains(s, "="):
-			if dn, ok := c.dn(item); ok {
-				p.Persons = append(p.Persons, dn)
-			}
-		default:
-			p.Users = append(p.Users, strings.ToLower(s))
-		}
+		"groups":    c.groups(&p.Groups),
+		"users":     c.persons,
+		"hostnames": c.hostGlobs(&p.Hostnames),
 	})
 }
 
@@ -175,10 +163,10 @@ func (c *checker) exclusion(v at) (policy.Exclusion, bool) {
 	var x policy.Exclusion
 	c.mapping(v, map[string]func(at){
 		"id":            c.textInto(&x.ID),
-		"hostnames":     c.globs(&x.Hostnames),
-		"endpointIds":   c.globs(&x.EndpointIDs),
-		"ous":           c.dns(&x.OUs),
-		"centralGroups": c.globs(&x.CentralGroups),
+		"hostnames":     c.hostGlobs(&x.Hostnames),
+		"endpointIds":   c.endpointIDs(&x.EndpointIDs),
+		"ous":           c.ous(&x.OUs),
+		"centralGroups": c.groupGlobs(&x.CentralGroups),
 		"reason":        c.textInto(&x.Reason),
 		"owner":         c.textInto(&x.Owner),
 		"expires":       c.expires(&x.Expires),
@@ -305,7 +293,13 @@ func (c *checker) require(v at) {
 	})
 }
 
+// liveTenants reads the word all, or a list; an empty list is none.
 func (c *checker) liveTenants(v at) {
+	if v.node.Kind == yaml.ScalarNode && v.node.Value == "all" {
+		c.params.LiveTenants = nil
+		return
+	}
+	c.params.LiveTenants = []string{}
 	c.list(v, func(item at) {
 		s, ok := c.text(item)
 		if !ok {

@@ -150,3 +150,18 @@ func TestNumbersOfAnAccount(t *testing.T) {
 		}
 	}
 }
+
+func TestDamageBehindAnEscapeOfADNIsSeen(t *testing.T) {
+	for _, dn := range []string{`CN=Ger\3Fte,DC=x`, `CN=Ger\EF\BF\BDte,DC=x`, `CN=Ger\C3\83\C2\A4te,DC=x`, `CN=ce\E2\80\8Bo,DC=x`, "2.5.4.3=ceo,DC=x", "OID.2.5.4.3=ceo,DC=x"} {
+		if got, err := record.ParseDN(dn); err == nil {
+			t.Errorf("%s is read as %v", dn, got)
+		}
+	}
+	composed, err := record.ParseDN("CN=Ger\u00e4te,DC=x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if decomposed, err := record.ParseDN("CN=Gera\u0308te,DC=x"); err != nil || decomposed.String() != composed.String() {
+		t.Errorf("%v, %v", decomposed, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/policy"
 )
@@ -22,7 +23,7 @@ func ParseDN(s string) (policy.DN, error) {
 	if err := checkDN(s); err != nil {
 		return nil, err
 	}
-	parsed, err := ldap.ParseDN(s)
+	parsed, err := ldap.ParseDN(norm.NFC.String(s))
 	if err != nil {
 		return nil, fmt.Errorf("not a distinguished name: %w", err)
 	}
@@ -32,10 +33,13 @@ func ParseDN(s string) (policy.DN, error) {
 		begin := len(parts)
 		for _, a := range r.Attributes {
 			if !attributeType(a.Type) {
-				return nil, fmt.Errorf("not a distinguished name: %q is no attribute type", a.Type)
+				return nil, fmt.Errorf("not a distinguished name: %q is no attribute type as AD writes it, such as CN", a.Type)
 			}
 			if strings.TrimSpace(a.Value) == "" || !clean(a.Value) {
 				return nil, fmt.Errorf("not a distinguished name: the value of %s is empty or holds control characters", a.Type)
+			}
+			if why := Damage(a.Value); why != "" { // also behind an escape
+				return nil, fmt.Errorf("not a distinguished name: in the value of %s, %s", a.Type, why)
 			}
 			parts = append(parts, strings.ToLower(a.Type)+"="+a.Value)
 		}
@@ -82,15 +86,9 @@ func checkSigns(s string) error {
 	return nil
 }
 
-// attributeType reports a name (letter, then letters, digits, hyphens) or an
-// OID in numbers and points.
+// attributeType reports a name: a letter, then letters, digits and hyphens. AD writes
+// no type as an OID; a name with one would match no rule that protects.
 func attributeType(s string) bool {
-	if s == "" {
-		return false
-	}
-	if s[0] >= '0' && s[0] <= '9' {
-		return oid(s)
-	}
 	for i := range len(s) {
 		c := s[i] | 0x20 // lower case
 		letter := c >= 'a' && c <= 'z'
@@ -99,16 +97,7 @@ func attributeType(s string) bool {
 			return false
 		}
 	}
-	return true
-}
-
-func oid(s string) bool {
-	for part := range strings.SplitSeq(s, ".") {
-		if !digits(part) {
-			return false
-		}
-	}
-	return true
+	return s != ""
 }
 
 // joined reports a DN in which something follows the domain's components: two

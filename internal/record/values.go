@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxHostname is how many characters a host name may have. DNS allows 253;
@@ -19,6 +20,7 @@ func Hostname(s string) (string, bool) {
 	if !clean(s) {
 		return "", false
 	}
+	s = norm.NFC.String(s) // decomposed letters are the same letters
 	for {
 		t := strings.TrimRight(strings.TrimSpace(s), ".$")
 		if t == s {
