@@ -60,7 +60,7 @@ func (s *Sim) Load(sample []SampleDevice) {
 //	last-seen-missing LAST_SEEN_MISSING · last-seen-invalid LAST_SEEN_INVALID
 //	never-seen NEVER_SEEN · last-seen-future CLOCK_SKEW
 //	too-young NOT_INACTIVE_LONG_ENOUGH · grace GRACE_PERIOD
-//	vip VIP · owner-unknown OWNER_UNKNOWN · server SERVER · macos, linux PLATFORM_MANUAL
+//	vip VIP · owner-unknown OWNER_UNKNOWN · owner-mismatch OWNER_MISMATCH · server SERVER · macos, linux PLATFORM_MANUAL
 //	build-unknown BUILD_UNKNOWN · build-newer BUILD_NEWER_IN_CENTRAL
 //	build-older BUILD_OLDER_IN_CENTRAL · family-differs OS_FAMILY_MISMATCH
 //

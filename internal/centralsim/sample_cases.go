@@ -130,6 +130,9 @@ func kindCases() []sampleCase {
 			d.both("hostname", "ws-pub-0032.corp.example.test")
 			d.both("associatedPerson.viaLogin", `WS-PUB-0032\admin`)
 		}},
+		{"owner-mismatch", "WS-PUB-0040", "manual", "OWNER_MISMATCH", func(d *SampleDevice, _ time.Time) {
+			d.both("associatedPerson.viaLogin", `CORPEX\r.roe`)
+		}},
 		{"server", "SRV-APP-0033", "manual", "SERVER", func(d *SampleDevice, _ time.Time) {
 			d.both("type", "server")
 			d.live("os", map[string]any{"isServer": true, "platform": "windows", "name": "Windows Server 2019 Standard",
