@@ -91,6 +91,7 @@ type Result struct {
 	EligibleAt    time.Time
 	Retryable     bool
 	RetryAfter    time.Duration // rounded up to whole seconds on the wire; zero = null
+	TokenTill     time.Time     // until when the token that a retry needs counts; zero = it needs none
 	Next          string
 	Token         string
 	Device        *policy.Device // verify-live only

@@ -308,7 +308,9 @@ type Opening struct {
 type Closing struct {
 	Mark
 	TicketID, Decision, DecidedBy, Note, TicketState string
-	MayChange                                        bool // the key has the scope that a change needs
+	OpenedBy                                         string // of the ticket, as it was when SamePerson was judged
+	SamePerson                                       bool   // the one who decides may be the one who opened the ticket
+	MayChange                                        bool   // the key has the scope that a change needs
 	ApprovalID                                       string
 	ApprovalTTL                                      time.Duration
 	Keep                                             *policy.KeepUntil
@@ -333,6 +335,7 @@ type Ticket struct {
 	ClosedAt     time.Time // zero while open
 	Decision     string    // empty while open
 	OpenedBy     string
+	OpenedKey    string // name of the API key that opened it; empty = not on record
 	DecidedBy    string
 	TicketSystem string
 	TicketURL    string

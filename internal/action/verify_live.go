@@ -33,6 +33,9 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 		res.Device = &live.Device
 	}
 	res.end(v.Outcome)
+	if v.Outcome == "unverified" && live.Status == policy.LiveFound {
+		res.Next = "evaluate" // reading it again gives the same; evaluate sends it to a person
+	}
 	return r.recordVerify(ctx, call, res, st, live, trouble, p)
 }
 

@@ -71,8 +71,8 @@ const (
 	// and a string that runs out: whose turn that is.
 	keyReads    tenantKey = "reads"
 	keyReadTurn tenantKey = "reads:turn"
-	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
-	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
+	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, openedKey
+	// (name of the API key), system, url, two, claims (JSON); closedAt, decision,
 	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.
 	keyTicket tenantKey = "ticket"
 	// Hash: seq (of the last audit entry), distrusted (why); paused (why), pausedBy;
