@@ -36,13 +36,13 @@ type desk struct {
 	action.Central
 	action.Ledger
 	q         *question
-	look      func(context.Context, action.Ref, time.Duration, bool) (policy.Live, *action.Trouble)
+	look      func(context.Context, action.Ref, time.Duration, action.Ask) (policy.Live, *action.Trouble)
 	decisions [][]byte
 }
 
-func (d *desk) Look(ctx context.Context, dev action.Ref, newest time.Duration, _ bool) (policy.Live, *action.Trouble) {
+func (d *desk) Look(ctx context.Context, dev action.Ref, newest time.Duration, _ action.Ask) (policy.Live, *action.Trouble) {
 	if d.look != nil {
-		return d.look(ctx, dev, newest, true)
+		return d.look(ctx, dev, newest, action.AskAll)
 	}
 	return d.q.facts.Live, d.q.own
 }

@@ -28,7 +28,7 @@ func TestSampleGivesItsReasons(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			live, trouble := r.Look(t.Context(), action.Ref{TenantID: event.Central.TenantID.Value, EndpointID: event.Central.ID.Value}, time.Hour, true)
+			live, trouble := r.Look(t.Context(), action.Ref{TenantID: event.Central.TenantID.Value, EndpointID: event.Central.ID.Value}, time.Hour, action.AskAll)
 			sound(t, live, trouble)
 			got := policy.Evaluate(policy.Facts{Event: event, Live: live}, p, r.clock())
 			verdict := map[policy.Verdict]string{policy.Manual: "manual", policy.Skip: "skip", policy.Keep: "keep", policy.Delete: "delete"}[got.Verdict]

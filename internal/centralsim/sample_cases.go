@@ -29,6 +29,7 @@ func sourceCases() []sampleCase {
 			d.event("observedAt", now.Add(-days(3)).Format(time.RFC3339))
 		}},
 		{"verify-failed", "WS-ERR-0005", "skip", "VERIFY_FAILED", func(d *SampleDevice, _ time.Time) {
+			d.Record = nil // it is on no list either
 			d.Fault = &Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoints/" + d.ID, Status: http.StatusInternalServerError, Times: Always}
 		}},
 		{"gone", "WS-OUT-0006", "skip", "GONE_ELSEWHERE", func(d *SampleDevice, _ time.Time) { d.Record = nil }},

@@ -99,7 +99,7 @@ func TestABatchNeedsNoCallForEachDevice(t *testing.T) {
 	if os.Getenv("BATCH") == "long" {
 		devices, candidates = 50_000, 1000
 	}
-	s := newSystem(t, setup{redisURL: benchRedis(t), rates: strict(), roll: true})
+	s := newSystem(t, setup{redisURL: benchRedis(t), rates: strict(), snapshot: true})
 	events := s.fleet(devices, candidates)
 	items := make([]map[string]any, candidates)
 	for i, e := range events {

@@ -75,7 +75,7 @@ type setup struct {
 	sim           *centralsim.Sim
 	apart         time.Duration // how far the store's clock is ahead of the process's
 	rates         []ledger.Rate // a budget of calls to Central; none = unlimited
-	roll          bool          // whether the roll may answer
+	snapshot      bool          // whether the snapshot may answer
 	spec          []byte        // the contract, where it is asked for; none = a small one, since that takes longer to read than most tests
 }
 
@@ -188,8 +188,8 @@ func (s *system) open(opt setup) {
 	if opt.rates != nil {
 		o.Budget = counted{s.store.Budget(opt.rates), &s.booked}
 	}
-	if opt.roll {
-		o.Roll, o.Shared = s.store, s.store
+	if opt.snapshot {
+		o.Snapshots = s.store.Snapshots()
 	}
 	client, err := central.New(o)
 	if err != nil {

@@ -164,6 +164,9 @@ type Live struct {
 	Status LiveStatus `json:"status"`
 	At     time.Time  `json:"at,omitzero"` // when it was read
 	Device Device     `json:"device,omitzero"`
+	// FromSnapshot is set where Central itself was not asked for the device: it is as
+	// the inventory showed it at At.
+	FromSnapshot bool `json:"fromSnapshot,omitempty"`
 	// SameNamed are all records of the tenant with this short name, the device
 	// itself among them. Only meaningful when Status is LiveFound.
 	SameNamed []Device `json:"sameNamed,omitempty"`
