@@ -19,14 +19,14 @@ const (
 )
 
 // The most that a call is booked ahead. Calls are made in the order in which they
-// are booked: one booked far ahead would hold up all that come after it, so bulk
-// reads wait without having booked. One that was refused some times in a row, since
-// others always are ahead, books a little further than an action waits.
+// are booked: one booked far ahead would hold up all that come after it. So bulk reads
+// book no further ahead than an action can wait, and wait for the rest without having
+// booked. One that was refused twice in a row, since actions always are ahead, books a
+// little further than they do.
 const (
 	aheadSingle  = time.Minute
-	aheadBulk    = time.Second
+	aheadBulk    = 3 * time.Second
 	aheadStarved = 5 * time.Second
-	starved      = 3
 )
 
 // spend takes one call of the credential's budget, and waits for its turn as long
@@ -41,7 +41,7 @@ func (a *account) spend(ctx context.Context, rq request) *action.Trouble {
 	}
 	for tries := 0; ; tries++ {
 		ahead := aheadBulk
-		if tries > starved {
+		if tries > 1 {
 			ahead = aheadStarved
 		}
 		t := a.spendWithin(ctx, rq.what, action.CallBulk, min(left, ahead))

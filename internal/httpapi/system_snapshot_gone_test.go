@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,7 +90,8 @@ func TestAReadOfADeviceThatIsGoneTakesItOffTheSnapshot(t *testing.T) {
 			e := s.eventOf(twinID, "WS-NEW-00003")
 			s.want(s.act("verify-live", map[string]any{"event": e}), "not_found", "")
 		},
-		"evaluate": func(s *system) {
+		"evaluate, once the snapshot is too old": func(s *system) {
+			s.pass(11 * time.Minute)
 			s.want(s.act("evaluate", map[string]any{"event": s.eventOf(twinID, "WS-NEW-00003")}), "skip", "GONE_ELSEWHERE")
 		},
 	} {
@@ -189,12 +191,44 @@ func (s *system) silentSearches(do func()) {
 	}
 }
 
-// A name that can't be read may be any: whoever has it stands beside everybody.
-func TestANameThatCannotBeReadStandsBesideEverybody(t *testing.T) {
-	s := newSystem(t, setup{snapshot: true})
-	events := s.fleet(50, 20)
-	s.onSnapshotToo(events, twinID, "", func(r map[string]any) { r["hostname"] = map[string]any{"odd": 1} })
-	for _, e := range events[:3] {
-		s.silentSearches(func() { s.want(s.act("evaluate", map[string]any{"event": e}), "manual", "DUPLICATE_ACTIVE") })
+// A record without a readable host name makes nobody's verdict worse, but that of the
+// same machine; delete says the same.
+func TestARecordWithoutANameStandsBesideTheSameMachineOnly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(r, own map[string]any)
+		want   string
+	}{
+		"no name":                      {func(r, _ map[string]any) { delete(r, "hostname") }, "delete"},
+		"a name that can't be read":    {func(r, _ map[string]any) { r["hostname"] = map[string]any{"odd": 1} }, "delete"},
+		"an empty one":                 {func(r, _ map[string]any) { r["hostname"] = "" }, "delete"},
+		"no name, but the number":      {func(r, own map[string]any) { delete(r, "hostname"); r["serialNumber"] = own["serialNumber"] }, "manual"},
+		"a blank one, and the address": {func(r, own map[string]any) { r["hostname"] = " $"; r["macAddresses"] = own["macAddresses"] }, "manual"},
+		"null, and the number in lower": {func(r, own map[string]any) {
+			r["hostname"] = nil
+			r["serialNumber"] = strings.ToLower(own["serialNumber"].(string))
+		}, "manual"},
+		"a number that nobody set": {func(r, own map[string]any) {
+			delete(r, "hostname")
+			r["serialNumber"] = "To be filled by O.E.M."
+		}, "delete"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t, setup{snapshot: true})
+			events := s.fleet(50, 20)
+			own, _ := s.sim.Get(tenant, "00000000-0000-4000-8000-000000000003")
+			s.onSnapshotToo(events, twinID, "", func(r map[string]any) {
+				r["serialNumber"], r["macAddresses"] = "SYN-OTHER", []any{"02:00:5E:99:99:99"}
+				tt.change(r, own)
+			})
+			s.silentSearches(func() {
+				a := s.act("evaluate", map[string]any{"event": events[3]})
+				if a.is("outcome") != tt.want {
+					t.Errorf("%s %s, want %s", a.is("outcome"), a.is("reasonCode"), tt.want)
+				}
+			})
+			if a := s.act("evaluate", map[string]any{"event": events[3]}); tt.want == "delete" {
+				s.want(s.remove(a.is("token")), "deleted", "")
+			}
+		})
 	}
 }

@@ -233,14 +233,14 @@ func TestOneThatIsGoneDoesNotSpoilTheOthers(t *testing.T) {
 	var work sync.WaitGroup
 	for _, e := range events {
 		work.Go(func() {
-			_, a := s.call(http.MethodPost, "/v1/actions/evaluate", map[string]any{"event": e})
+			_, a := s.call(http.MethodPost, "/v1/actions/verify-live", map[string]any{"event": e})
 			mu.Lock()
 			defer mu.Unlock()
 			got[a.is("outcome")+" "+a.is("reasonCode")]++
 		})
 	}
 	work.Wait()
-	if got["skip GONE_ELSEWHERE"] != 1 || got["delete ELIGIBLE"] != 39 {
+	if got["not_found GONE_ELSEWHERE"] != 1 || got["inactive INACTIVE"] != 39 {
 		t.Errorf("%v", got)
 	}
 	merged := slices.ContainsFunc(s.sim.Journal(), func(c centralsim.Entry) bool { return strings.Contains(c.Query.Get("ids"), ",") })
