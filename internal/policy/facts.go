@@ -135,7 +135,9 @@ type Device struct {
 	ViaLogin      Field[string]    `json:"viaLogin,omitzero"`
 	SerialNumber  Field[string]    `json:"serialNumber,omitzero"`
 	MACAddresses  []string         `json:"macAddresses,omitempty"`
-	Groups        []string         `json:"groups,omitempty"` // names and ids of the group and all above it
+	// Groups are the device's group, where it is in one, and those above it, upward,
+	// as far as the record shows them.
+	Groups []Group `json:"groups,omitempty"`
 	// GroupsWhole is set where Groups is all there is to know: the group and the
 	// groups above it were given, each with its name and its id.
 	GroupsWhole bool        `json:"groupsWhole,omitempty"`
@@ -173,6 +175,8 @@ type Live struct {
 	// BesideAt is when the two were read, where that was before the device; zero
 	// where they were read with it.
 	BesideAt time.Time `json:"besideAt,omitzero"`
+	// Groups are what Central shows of the device's groups beside its own record.
+	Groups GroupFacts `json:"groups,omitzero"`
 	// CentralTime is the time of Central's own clock when it answered (its Date
 	// header), to check ours against.
 	CentralTime Field[time.Time] `json:"centralTime,omitzero"`
