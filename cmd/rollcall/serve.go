@@ -196,7 +196,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
 		Budget: s.store.Budget(s.cfg.CentralLimits), Roll: s.store,
 		Shared: s.store, MergeWindow: s.cfg.CentralMergeWindow, MergeSize: s.cfg.CentralMergeSize,
-		Told: s.inventoryRead,
+		Told: s.inventoryRead, Groups: func() []string { return s.force.Rules().Params.CentralGroups() },
 	})
 	if err != nil {
 		return nil, nil, usageError{err}

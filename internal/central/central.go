@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/internal/action"
+	"rollcall/internal/policy"
 )
 
 // Credential is a client of Central's API.
@@ -50,6 +51,9 @@ type Options struct {
 	Shared      action.SharedReads
 	MergeWindow time.Duration
 	MergeSize   int
+	// Groups are the globs over groups of Central's that the policy in force names;
+	// nil = none. Only where there are some are groups read.
+	Groups func() []string
 	// Told is told how each reading of an inventory for the roll ended; nil = nobody is.
 	Told func(Reading)
 	// Dial opens connections; nil = a plain dialer.
@@ -77,6 +81,9 @@ type Client struct {
 	reads   *account
 	deletes *account
 
+	groups  func() []string
+	tenants memo[*policy.TenantGroups] // by tenant and globs
+
 	newest memo[time.Time] // newest last-seen time by tenant
 	counts memo[int]       // number of devices by tenant
 }
@@ -96,12 +103,15 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, told: o.Told, shared: o.Shared}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, told: o.Told, shared: o.Shared, groups: o.Groups}
 	c.merging = merger{busy: cmp.Or(o.MergeWindow, mergeWindow), size: cmp.Or(o.MergeSize, mergeSize)}
 	c.sharing.id = uuid.NewString()
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.groups == nil {
+		c.groups = func() []string { return nil }
 	}
 	if c.told == nil {
 		c.told = func(Reading) {}

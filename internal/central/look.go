@@ -17,13 +17,13 @@ import (
 // whatDevice is what people read about reading one device.
 const whatDevice = "reading the device"
 
-// Look implements [action.Central]. The device, its same-named siblings and the
+// look reads all but groups. The device, its same-named siblings and the
 // tenant's newest sign of life are all needed: one that can't be read fails the
 // whole look. The first and the last are asked at the same time.
 //
 // Where the roll may answer for what lies beside the device, only the device is
 // read, together with others that are asked for at the same time.
-func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration, fresh bool) (policy.Live, *action.Trouble) {
+func (c *Client) look(ctx context.Context, dev action.Ref, newestWithin time.Duration, fresh bool) (policy.Live, *action.Trouble) {
 	p, live, trouble := c.locate(ctx, c.reads, dev)
 	if trouble != nil {
 		return live, trouble

@@ -95,4 +95,3 @@ func join(groups, more []Group) []Group {
 	}
 	return groups
 }
-
