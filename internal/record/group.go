@@ -36,8 +36,8 @@ func (g ring) with(o ring) ring {
 }
 
 // group reads {id, name, parentId}. null is none: Central gives a group only for
-// devices that are in one. What can't be read is noted under path, also an object
-// of which nothing is known: it may be a group whose devices must stay.
+// devices that are in one. What can't be read is noted under path, in Central's own
+// answer also an object that says nothing: it may be a group whose devices must stay.
 func (r *reader) group(path string) ring {
 	var g ring
 	is, state := r.block(path)
@@ -57,7 +57,7 @@ func (r *reader) group(path string) ring {
 			r.skip()
 		}
 	}
-	if !g.given() {
+	if !g.given() && r.live {
 		g.bad = true
 		r.garble(path)
 	}
