@@ -129,6 +129,7 @@ type Device struct {
 	Isolated      Field[bool]      `json:"isolated,omitzero"`      // from isolation: isolated by status, admin or self
 	HealthOverall Field[string]    `json:"healthOverall,omitzero"` // lower case
 	HealthThreats Field[string]    `json:"healthThreats,omitzero"` // lower case
+	BadServices   bool             `json:"badServices,omitempty"`  // health.services is bad; for the words only
 	Cloned        Field[bool]      `json:"cloned,omitzero"`
 	PersonID      Field[string]    `json:"personId,omitzero"`
 	PersonName    Field[string]    `json:"personName,omitzero"`

@@ -130,11 +130,26 @@ func underInvestigation(f Facts, _ Params, _ time.Time) finding {
 	case isolated.Value:
 		return hits("The device is isolated.")
 	case overall.Value == "bad" || threats.Value == "bad":
-		return hits("The device's health is bad.")
+		return hits("The device's health is bad" + ill(threats, live.BadServices || event.BadServices) + ".")
 	case isolated.State == Unreadable, !healthy(overall), !healthy(threats), live.Online.State == Unreadable:
 		return hits("Central's word on isolation, health or online can't be read.")
 	}
 	return pass()
+}
+
+// ill names the parts of a device's health that are bad.
+func ill(threats Field[string], services bool) string {
+	var parts []string
+	if threats.Value == "bad" {
+		parts = append(parts, "threats")
+	}
+	if services {
+		parts = append(parts, "services")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // latest is what Central says now or, where it left that out, what the event saw.

@@ -144,7 +144,7 @@ func (r *reader) health(d *policy.Device) {
 			d.HealthThreats, known = r.threats(), true
 		case "services":
 			known = true
-			r.skip()
+			d.BadServices = r.services()
 		default:
 			strange = true
 			r.skip()
@@ -169,6 +169,23 @@ func (r *reader) threats() policy.Field[string] {
 		r.skip()
 	}
 	return status
+}
+
+// services reports whether the services are said to be bad. They decide nothing:
+// Central's overall health counts them.
+func (r *reader) services() (bad bool) {
+	if r.peek() != '{' {
+		r.skip()
+		return false
+	}
+	for name := range r.members() {
+		if string(name) == "status" {
+			bad = read(r, word).Value == "bad"
+			continue
+		}
+		r.skip()
+	}
+	return bad
 }
 
 // isolation is true as soon as one of its three signs says so. Otherwise one
