@@ -195,7 +195,7 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
 		Budget: s.store.Budget(s.cfg.CentralLimits), Snapshots: s.store.Snapshots(),
-		OnReading: s.inventoryRead,
+		OnReading: s.inventoryRead, Groups: func() []string { return s.force.Rules().Params.CentralGroups() },
 	})
 	if err != nil {
 		return nil, nil, usageError{err}

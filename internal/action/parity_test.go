@@ -236,6 +236,7 @@ func TestTheSampleIsTheSameInDryRunAndLive(t *testing.T) {
 	defer server.Close()
 	client, err := central.New(central.Options{
 		IDURL: server.URL, APIURL: server.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: time.Minute, Now: clock,
+		Groups: eligibleParams().CentralGroups,
 	})
 	if err != nil {
 		t.Fatal(err)

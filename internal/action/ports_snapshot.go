@@ -51,9 +51,9 @@ type Snapshots interface {
 	Begin(ctx context.Context, r Reading) (begun bool, err error)
 	// Write adds a page of devices, and says how many pages are still to come.
 	Write(ctx context.Context, r Reading, devices []policy.Device, left int) error
-	// Commit puts the reading in its place, whole, at once. central is the time by
-	// Central's clock when it began, newest the newest last-seen time of any device.
-	Commit(ctx context.Context, r Reading, central, newest time.Time) error
+	// Commit puts the reading in its place, whole, at once, with what it brought beside
+	// the devices.
+	Commit(ctx context.Context, r Reading, with ReadingEnd) error
 	// Abandon throws the reading away; for a while none begins. A reading that has
 	// lost its turn abandons nothing.
 	Abandon(ctx context.Context, r Reading, rest time.Duration) error
@@ -62,6 +62,8 @@ type Snapshots interface {
 	Put(ctx context.Context, tenantID string, devices []policy.Device) error
 	// Remove takes a device off both: Central does not have it any more.
 	Remove(ctx context.Context, dev Ref) error
+	// Groups returns what a reading brought of the tenant's groups; nil = it is gone.
+	Groups(ctx context.Context, tenantID, readingID string) (*policy.TenantGroups, error)
 }
 
 // SnapshotFinder finds devices on a snapshot by what they show of themselves.
@@ -79,6 +81,13 @@ type Reading struct {
 	Turn         time.Duration
 }
 
+// ReadingEnd is what a reading brings beside the devices.
+type ReadingEnd struct {
+	Central time.Time            // when it began, by Central's clock
+	Newest  time.Time            // newest last-seen time of any device; zero = none
+	Groups  *policy.TenantGroups // nil = the policy asks for none
+}
+
 // SnapshotState says how old a snapshot is, and what it says of the fleet.
 type SnapshotState struct {
 	Now     time.Time // when this was so
@@ -87,6 +96,7 @@ type SnapshotState struct {
 	Central time.Time // At by Central's clock
 	Newest  time.Time // newest last-seen time of any device; zero = none
 	Failed  time.Time // when a reading failed, since the last that did not
+	Groups  string    // the reading that brought the tenant's groups; empty = there are none
 	Asked   int       // how many looks began lately
 	Left    int       // pages still to come of the reading under way, as far as known
 }

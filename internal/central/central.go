@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rollcall/internal/action"
+	"rollcall/internal/policy"
 )
 
 // Credential is a client of Central's API.
@@ -40,6 +41,9 @@ type Options struct {
 	TLS           *tls.Config      // nil = the system's roots
 	Budget        action.Budget    // of calls per credential; nil = unlimited
 	Snapshots     action.Snapshots // the inventories as they were last read; nil = Central is always asked itself
+	// Groups are the globs over groups of Central's that the policy in force names;
+	// nil = none. Only where there are some are groups read.
+	Groups func() []string
 	// OnReading is called when a reading of an inventory has ended; nil = nothing is.
 	OnReading func(Reading)
 	// Dial opens connections; nil = a plain dialer.
@@ -65,6 +69,10 @@ type Client struct {
 	reads   *account
 	deletes *account
 
+	groups  func() []string
+	tenants memo[*policy.TenantGroups] // by tenant and globs; for looks without a snapshot
+	kept    sync.Map                   // tenant -> keptGroups, as the snapshot has them
+
 	newest memo[time.Time] // newest last-seen time by tenant
 	counts memo[int]       // number of devices by tenant
 }
@@ -84,10 +92,13 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, snaps: o.Snapshots, onRead: o.OnReading}
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, snaps: o.Snapshots, onRead: o.OnReading, groups: o.Groups}
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.groups == nil {
+		c.groups = func() []string { return nil }
 	}
 	if c.onRead == nil {
 		c.onRead = func(Reading) {}

@@ -17,10 +17,9 @@ import (
 // whatDevice is what people read about reading one device.
 const whatDevice = "reading the device"
 
-// Look implements [action.Central]. The device, its same-named siblings and the
-// tenant's newest sign of life are all needed: one that can't be read fails the
-// whole look.
-func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
+// look reads all but groups. The device, its same-named siblings and the tenant's
+// newest sign of life are all needed: one that can't be read fails the whole look.
+func (c *Client) look(ctx context.Context, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
 	p, live, trouble := c.locate(ctx, c.reads, dev)
 	if trouble != nil {
 		return live, trouble

@@ -232,13 +232,14 @@ type reading struct {
 	central time.Time // when that was by Central's clock
 	since   time.Time // zero = of all devices
 	newest  time.Time
+	groups  *policy.TenantGroups // nil = the policy asks for none
 	h       hearing
 	kept    error // why a page could not be kept
 }
 
 // renew reads the inventory aside, if it is this process's turn.
 func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) {
-	r := c.reading(p, st)
+	r := c.reading(ctx, p, st)
 	if begun, err := c.snaps.Begin(ctx, r.Reading); err != nil || !begun {
 		return
 	}
@@ -247,7 +248,8 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) {
 		defer cancel()
 		rest, err := r.read(ctx)
 		if err == nil {
-			err = c.snaps.Commit(ctx, r.Reading, r.central, r.newest)
+			r.readGroups(ctx)
+			err = c.snaps.Commit(ctx, r.Reading, action.ReadingEnd{Central: r.central, Newest: r.newest, Groups: r.groups})
 		}
 		c.onRead(Reading{TenantID: p.tenantID, Whole: !r.Refresh, Devices: r.h.count, Took: c.now().Sub(r.begun), Err: err})
 		if err != nil {
@@ -261,11 +263,22 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) {
 // reading decides what is read: what was heard from since the snapshot's last refresh,
 // or all where there is none or that is long ago. Since when is told by Central's own
 // clock: the ledger's may have stepped back between, and what was heard from meanwhile
-// would be on no increment.
-func (c *Client) reading(p place, st action.SnapshotState) *reading {
+// would be on no increment. What is above a group is told by all records together.
+func (c *Client) reading(ctx context.Context, p place, st action.SnapshotState) *reading {
 	r := &reading{c: c, p: p, begun: c.now()}
 	r.Reading = action.Reading{TenantID: p.tenantID, ID: uuid.NewString(), Seen: st.At, Turn: readingTurn}
 	whole := st.At.IsZero() || st.Now.Before(st.Whole) || st.Now.Sub(st.Whole) > snapshotWhole || r.begun.Sub(st.Central) > snapshotWhole
+	if globs := c.groups(); len(globs) > 0 {
+		r.groups = &policy.TenantGroups{For: globs}
+		if was := c.keptGroups(ctx, p, st); !whole && was != nil && was.AllRead {
+			r.groups.Lines, r.groups.Nested = map[string]policy.GroupLine{}, was.Nested
+			for key, line := range was.Lines {
+				r.groups.Lines[key] = policy.GroupLine{Path: slices.Clone(line.Path), Whole: line.Whole}
+			}
+		} else {
+			whole = true
+		}
+	}
 	if !whole {
 		r.Refresh, r.since, r.newest = true, st.Central.Add(-snapshotOverlap), st.Newest
 	}
@@ -306,9 +319,24 @@ func (r *reading) read(ctx context.Context) (rest time.Duration, err error) {
 	return 0, nil
 }
 
+// readGroups reads the lists of groups beside the devices. Where they can't be had that
+// is kept too, and what the policy asks about groups is in doubt.
+func (r *reading) readGroups(ctx context.Context) {
+	if r.groups == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, readingPage)
+	defer cancel()
+	r.groups.AllRead = true
+	_ = r.c.readGroups(ctx, r.p, r.groups, action.CallBulk)
+}
+
 // keep keeps one page. A last-seen time ahead of the clock is no sign of anything.
 func (r *reading) keep(ctx context.Context, devices []policy.Device, left int) error {
 	for _, d := range devices {
+		if r.groups != nil {
+			r.groups.Note(d)
+		}
 		at := d.LastSeenAt
 		if at.Known() && at.Value.After(r.newest) && !at.Value.After(r.c.now().Add(policy.MaxSkew)) {
 			r.newest = at.Value

@@ -276,7 +276,7 @@ func TestTheSnapshotsAgeIsToldByTheLedgersClock(t *testing.T) {
 		if tt.at == 0 {
 			st = action.SnapshotState{Now: ledger}
 		}
-		read := c.reading(place{}, st)
+		read := c.reading(t.Context(), place{}, st)
 		if got := r.clock().Sub(read.since); tt.since == 0 != read.since.IsZero() || tt.since != 0 && got != tt.since || read.Refresh != (tt.since != 0) {
 			t.Errorf("%s: since %s ago, want %s", name, got, tt.since)
 		}

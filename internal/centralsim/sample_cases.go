@@ -12,6 +12,7 @@ func plainCases() []sampleCase {
 		{"fresh", "WS-OPS-0001", "skip", "NOT_INACTIVE_LONG_ENOUGH", func(d *SampleDevice, now time.Time) {
 			d.live("lastSeenAt", Ago(2*time.Minute))
 			d.event("central.lastSeenAt", stamp(now.Add(-2*time.Minute)))
+			d.grouped(workstations, "Workstations", europe, "EU")
 		}},
 	}
 }
@@ -169,6 +170,21 @@ func buildCases() []sampleCase {
 		}},
 		{"family-differs", "WS-BLD-0039", "manual", "OS_FAMILY_MISMATCH", func(d *SampleDevice, _ time.Time) {
 			d.event("directory.operatingSystem", "Windows 10 Enterprise")
+		}},
+	}
+}
+
+// lateCases came after all others, which keep their ids: a group that a policy
+// excludes, and a device that is ill by its services alone.
+func lateCases() []sampleCase {
+	return []sampleCase{
+		{"excluded-group", "WS-LAB-0040", "keep", "EXCLUDED", func(d *SampleDevice, _ time.Time) {
+			d.grouped(benches, "Benches", sharedLab, "Shared Lab")
+		}},
+		{"bad-services", "WS-SEC-0041", "manual", "UNDER_INVESTIGATION", func(d *SampleDevice, _ time.Time) {
+			d.live("health.overall", "bad")
+			d.live("health.services", map[string]any{"status": "bad", "serviceDetails": []any{
+				map[string]any{"name": "Sophos Endpoint Defense Service", "status": "stopped"}}})
 		}},
 	}
 }

@@ -184,6 +184,7 @@ func (s *system) open(opt setup) {
 	t.Cleanup(func() { _ = s.store.Close() })
 	o := central.Options{
 		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
+		Groups: func() []string { return s.rules.Load().Params.CentralGroups() },
 	}
 	if opt.rates != nil {
 		o.Budget = counted{s.store.Budget(opt.rates), &s.booked}

@@ -39,7 +39,7 @@ func (s *system) inventoryRead(devices ...policy.Device) {
 	if err := kept.Write(ctx, r, devices, 0); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := kept.Commit(ctx, r, s.now(), s.now()); err != nil {
+	if err := kept.Commit(ctx, r, action.ReadingEnd{Central: s.now(), Newest: s.now()}); err != nil {
 		s.t.Fatal(err)
 	}
 }

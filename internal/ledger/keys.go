@@ -59,11 +59,11 @@ const (
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
 	// The snapshot of the inventory: "state" is a hash that runs out: of the snapshot
-	// id, size, at, whole, central, newest; of who asked span, asked, before; of the
+	// id, size, at, whole, central, newest, groups; of who asked span, asked, before; of the
 	// reading under way turn (its id; empty = none may begin), till, hold, refresh, begun,
 	// turnSize, left; and failed. Each whole reading has a hash "devices", by id: what each
 	// is found by, and its record; and a sorted set "index" of those entries, each with the
-	// id behind it. Builds before it kept another form under "roll", which runs out.
+	// id behind it; the reading that groups names has a string "groups", JSON. Builds before it kept another form under "roll", which runs out.
 	keySnapshot tenantKey = "snapshot"
 	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
 	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,

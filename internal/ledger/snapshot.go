@@ -168,10 +168,17 @@ func (k Snapshots) Write(ctx context.Context, r action.Reading, devices []policy
 }
 
 // Commit implements action.Snapshots. The snapshot before it goes at once.
-func (k Snapshots) Commit(ctx context.Context, r action.Reading, central, newest time.Time) error {
-	more := args{"central": central.UnixMilli(), "newest": 0}
-	if !newest.IsZero() {
-		more["newest"] = newest.UnixMilli()
+func (k Snapshots) Commit(ctx context.Context, r action.Reading, with action.ReadingEnd) error {
+	more := args{"central": with.Central.UnixMilli(), "newest": 0}
+	if !with.Newest.IsZero() {
+		more["newest"] = with.Newest.UnixMilli()
+	}
+	if with.Groups != nil {
+		groups, err := json.Marshal(with.Groups)
+		if err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		more["groups"] = string(groups)
 	}
 	return k.step(ctx, "end", r, more)
 }
@@ -197,6 +204,22 @@ func (k Snapshots) Put(ctx context.Context, tenantID string, devices []policy.De
 // Remove implements action.Snapshots.
 func (k Snapshots) Remove(ctx context.Context, dev action.Ref) error {
 	return away(k.run(ctx, "put", dev.TenantID, args{"gone": strings.ToLower(dev.EndpointID)}).Err())
+}
+
+// Groups implements action.Snapshots.
+func (k Snapshots) Groups(ctx context.Context, tenantID, readingID string) (*policy.TenantGroups, error) {
+	raw, err := k.s.rdb.Get(ctx, keySnapshot.of(strings.ToLower(tenantID), readingID, "groups")).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	if err != nil {
+		return nil, away(err)
+	}
+	var t policy.TenantGroups
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return nil, fmt.Errorf("snapshot: its groups can't be read: %w", err)
+	}
+	return &t, nil
 }
 
 // Beside implements action.Snapshots.
@@ -226,15 +249,15 @@ func finds(cmd *redis.Cmd, asked []action.Trait) (action.SnapshotFinds, error) {
 		return action.SnapshotFinds{}, away(fmt.Errorf("snapshot: %w", err))
 	}
 	var in struct {
-		Now, At, Whole, Central, Newest, Failed, Crowded string
-		Asked, Left                                      int
+		Now, At, Whole, Central, Newest, Failed, Groups, Crowded string
+		Asked, Left                                              int
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
 		return action.SnapshotFinds{}, fmt.Errorf("snapshot: %w", err)
 	}
 	f := action.SnapshotFinds{Devices: make([]policy.Device, len(got)-1), State: action.SnapshotState{
 		Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Central: at(in.Central), Newest: at(in.Newest), Failed: at(in.Failed),
-		Asked: in.Asked, Left: in.Left,
+		Groups: in.Groups, Asked: in.Asked, Left: in.Left,
 	}}
 	for i, raw := range got[1:] {
 		if err := json.Unmarshal([]byte(raw), &f.Devices[i]); err != nil {

@@ -89,7 +89,7 @@ func (r *rig) write(t *testing.T, read action.Reading, devices []policy.Device) 
 // commit ends a reading, and returns when it began by the ledger's clock.
 func (r *rig) commit(t *testing.T, read action.Reading) time.Time {
 	t.Helper()
-	if err := r.Snapshots().Commit(t.Context(), read, time.UnixMilli(5_000), time.UnixMilli(7_000)); err != nil {
+	if err := r.Snapshots().Commit(t.Context(), read, action.ReadingEnd{Central: time.UnixMilli(5_000), Newest: time.UnixMilli(7_000)}); err != nil {
 		t.Fatal(err)
 	}
 	return r.state(t).At
@@ -182,7 +182,7 @@ func TestADeviceIsKeptWhole(t *testing.T) {
 			OSName: policy.Is("Windows 11 <Pro> \u2028"), IsServer: policy.Is(false), Build: policy.Is(22631), LastSeenAt: policy.Is(time.Date(2026, 11, 1, 2, 3, 4, 500_000_000, time.UTC)),
 			RegisteredAt: policy.Garbled[time.Time](), Online: policy.Garbled[bool](), Isolated: policy.Is(true), HealthOverall: policy.Is("bad"), HealthThreats: policy.Garbled[string](),
 			Cloned: policy.Is(false), PersonID: policy.Is("p"), PersonName: policy.Is("Å. Öberg"), ViaLogin: policy.Is(`CORPEX\å`), SerialNumber: policy.Is("SN1"),
-			MACAddresses: []string{"02:00:5E:00:00:01"}, Groups: []string{"g", "above"}, GroupsWhole: true, Tamper: policy.Is(true), Garbled: []string{"group"},
+			MACAddresses: []string{"02:00:5E:00:00:01"}, Groups: []policy.Group{{ID: "g", Name: "G"}, {Name: "above"}}, BadServices: true, GroupsWhole: true, Tamper: policy.Is(true), Garbled: []string{"group"},
 		}
 		bare := policy.Device{ID: policy.Is(device(2).EndpointID)}
 		r.taken(t, "one", []policy.Device{full, bare})

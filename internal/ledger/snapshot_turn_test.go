@@ -37,7 +37,7 @@ func TestAReadingThatLostItsTurnWritesNothing(t *testing.T) {
 			sleeper := func(when string) {
 				t.Helper()
 				refused(t, "write "+when, k.Write(t.Context(), slept, inventory(10, 10), 0))
-				refused(t, "commit "+when, k.Commit(t.Context(), slept, time.Time{}, time.Time{}))
+				refused(t, "commit "+when, k.Commit(t.Context(), slept, action.ReadingEnd{}))
 				if err := k.Abandon(t.Context(), slept, time.Hour); err != nil {
 					t.Errorf("abandon %s: %v", when, err)
 				}
@@ -161,7 +161,7 @@ func TestASnapshotThatLostAPartIsNone(t *testing.T) {
 			if err := k.Write(t.Context(), more, inventory(0, 4), 0); err == nil {
 				t.Error("it was refreshed")
 			}
-			if err := k.Commit(t.Context(), more, time.UnixMilli(1), time.Time{}); err == nil {
+			if err := k.Commit(t.Context(), more, action.ReadingEnd{}); err == nil {
 				t.Error("its refresh was committed")
 			}
 			if st, ids := r.named(t, "ws-00001"); !st.At.IsZero() || len(ids) != 0 {
@@ -177,7 +177,7 @@ func TestASnapshotThatLostAPartIsNone(t *testing.T) {
 			if err := k.Write(t.Context(), two, inventory(4, 4), 0); err == nil {
 				t.Error("a reading that lost a part goes on")
 			}
-			if err := k.Commit(t.Context(), two, time.UnixMilli(1), time.Time{}); err == nil {
+			if err := k.Commit(t.Context(), two, action.ReadingEnd{}); err == nil {
 				t.Error("it took the snapshot's place")
 			}
 		})

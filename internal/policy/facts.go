@@ -129,13 +129,16 @@ type Device struct {
 	Isolated      Field[bool]      `json:"isolated,omitzero"`      // from isolation: isolated by status, admin or self
 	HealthOverall Field[string]    `json:"healthOverall,omitzero"` // lower case
 	HealthThreats Field[string]    `json:"healthThreats,omitzero"` // lower case
+	BadServices   bool             `json:"badServices,omitempty"`  // health.services is bad; for the words only
 	Cloned        Field[bool]      `json:"cloned,omitzero"`
 	PersonID      Field[string]    `json:"personId,omitzero"`
 	PersonName    Field[string]    `json:"personName,omitzero"`
 	ViaLogin      Field[string]    `json:"viaLogin,omitzero"`
 	SerialNumber  Field[string]    `json:"serialNumber,omitzero"`
 	MACAddresses  []string         `json:"macAddresses,omitempty"`
-	Groups        []string         `json:"groups,omitempty"` // names and ids of the group and all above it
+	// Groups are the device's group, where it is in one, and those above it, upward,
+	// as far as the record shows them.
+	Groups []Group `json:"groups,omitempty"`
 	// GroupsWhole is set where Groups is all there is to know: the group and the
 	// groups above it were given, each with its name and its id.
 	GroupsWhole bool        `json:"groupsWhole,omitempty"`
@@ -176,6 +179,8 @@ type Live struct {
 	// BesideAt is when the two were read, where that was before the device; zero
 	// where they were read with it.
 	BesideAt time.Time `json:"besideAt,omitzero"`
+	// Groups are what Central shows of the device's groups beside its own record.
+	Groups GroupFacts `json:"groups,omitzero"`
 	// CentralTime is the time of Central's own clock when it answered (its Date
 	// header), to check ours against.
 	CentralTime Field[time.Time] `json:"centralTime,omitzero"`

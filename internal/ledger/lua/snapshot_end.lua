@@ -13,6 +13,12 @@ if not S.refresh then
   set('id', A.reading, 'size', S.turnSize or '0 0', 'whole', S.begun)
   stay(A.reading, A.stays)
 end
+if S.groups then redis.call('UNLINK', prefix .. S.groups .. ':groups') end
+redis.call('HDEL', state, 'groups')
+if A.groups then
+  redis.call('SET', prefix .. A.reading .. ':groups', A.groups, 'PX', whole(A.stays))
+  set('groups', A.reading)
+end
 set('at', S.begun, 'central', whole(A.central), 'newest', whole(A.newest))
 redis.call('HDEL', state, 'turn', 'till', 'hold', 'refresh', 'begun', 'turnSize', 'left', 'failed')
 return ''
