@@ -334,7 +334,10 @@ func doubtRows() []groupRow {
 			w.sim = refused(http.StatusForbidden)
 		}, "keep", "EXCLUDED", ""},
 		{"the members of the excluded group can't be had", func(w *groupWorld) { w.group(work); w.sim = members(http.StatusForbidden) }, "manual", "EXCLUDED", "listing the members"},
-		{"the group can't be read", func(w *groupWorld) { w.group([]any{"Workstations"}); delete(w.Event["central"].(map[string]any), "group") }, "manual", "EXCLUDED", ""},
+		{"the group can't be read", func(w *groupWorld) {
+			w.group([]any{"Workstations"})
+			delete(w.Event["central"].(map[string]any), "group")
+		}, "manual", "EXCLUDED", ""},
 		{"the group is an object that says nothing", func(w *groupWorld) { w.group(map[string]any{}) }, "manual", "EXCLUDED", ""},
 		{"what is above the group can't be read", func(w *groupWorld) {
 			w.group(work)
