@@ -234,9 +234,11 @@ func TestTheSampleIsTheSameInDryRunAndLive(t *testing.T) {
 	sim.Load(sample)
 	server := httptest.NewServer(sim)
 	defer server.Close()
+	params := eligibleParams()
+	params.Exclusions = append(slices.Clone(params.Exclusions), policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "shared lab", Owner: "it-ops"})
 	client, err := central.New(central.Options{
 		IDURL: server.URL, APIURL: server.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: time.Minute, Now: clock,
-		Groups: eligibleParams().CentralGroups,
+		Groups: params.CentralGroups,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +257,7 @@ func TestTheSampleIsTheSameInDryRunAndLive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := question{facts: policy.Facts{Event: event}, params: eligibleParams(), now: now, verify: verify}
+			q := question{facts: policy.Facts{Event: event}, params: params, now: now, verify: verify}
 			got := p.mustAgree(t, d.Case, q)
 			if string(got.result.Reasons[0].Code) != d.Want || got.result.Outcome != d.Verdict {
 				t.Errorf("%s: %s %s, want %s %s", d.Case, got.result.Outcome, got.result.Reasons[0].Code, d.Verdict, d.Want)

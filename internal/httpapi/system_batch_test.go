@@ -52,6 +52,8 @@ func sceneBatch(t *testing.T, c *contract) {
 // one batch what each gets alone; each has its audit entry.
 func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
 	alone, s := newSystem(t, setup{}), newSystem(t, setup{})
+	alone.change(labGroupToo)
+	s.change(labGroupToo)
 	var items []map[string]any
 	var want []string
 	for _, label := range slices.Sorted(maps.Keys(s.sample)) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,12 @@ func params() policy.Params {
 	p.Exclusions = []policy.Exclusion{{ID: "lab", Hostnames: []string{"lab-*"}, Reason: "shared lab", Owner: "it-ops"}}
 	p.Limits = policy.Limits{PerDay: []int{100}, CleanDays: 3, PercentPerDay: 100}
 	return p
+}
+
+// labGroupToo is a further exclusion, which the sample's device below a group needs.
+func labGroupToo(r *action.Rules) {
+	r.Params.Exclusions = append(slices.Clone(r.Params.Exclusions),
+		policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "shared lab", Owner: "it-ops"})
 }
 
 // now is the tests' clock.
