@@ -34,7 +34,11 @@ func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Res
 	}
 	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false
 	if !r.usable(evidence, mode, st) {
-		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params)
+		ask := AskNothing
+		if !st.DeletedAt.IsZero() {
+			ask = AskDevice // the snapshot may show it as it was before
+		}
+		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params, ask)
 		fresh, rules = true, r.rules() // the look took time: what was learnt meanwhile counts
 	}
 	f := policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}

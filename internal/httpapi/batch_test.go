@@ -36,7 +36,7 @@ type many struct {
 	looks atomic.Int64
 }
 
-func (m *many) Look(ctx context.Context, dev action.Ref, _ time.Duration, _ bool) (policy.Live, *action.Trouble) {
+func (m *many) Look(ctx context.Context, dev action.Ref, _ time.Duration, _ action.Ask) (policy.Live, *action.Trouble) {
 	m.looks.Add(1)
 	return m.look(ctx, dev), nil
 }

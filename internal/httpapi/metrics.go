@@ -123,5 +123,5 @@ func (v vitals) Collect(to chan<- prometheus.Metric) {
 	gauge(v.paused, float64(now.Paused))
 	gauge(v.unsettled, float64(now.Unsettled))
 	gauge(v.unexported, float64(now.Unexported))
-	gauge(v.rolls, float64(now.RollsFailing))
+	gauge(v.rolls, float64(now.SnapshotsFailing))
 }

@@ -151,7 +151,7 @@ func (f *fakeBooks) Vitals(ctx context.Context) (action.Vitals, error) {
 	}
 	return action.Vitals{
 		Failures:     map[string]int{"verify": 3, "come-back": 1},
-		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6, RollsFailing: 7,
+		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6, SnapshotsFailing: 7,
 	}, f.err
 }
 

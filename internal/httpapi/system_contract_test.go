@@ -42,6 +42,7 @@ func (s *system) want(a answer, outcome, code string) answer {
 
 func sceneVerdicts(t *testing.T, c *contract) {
 	s := newSystem(t, setup{contract: c})
+	s.change(labGroupToo)
 	for _, d := range s.sample {
 		s.want(s.act("evaluate", map[string]any{"event": d.Event}), d.Verdict, d.Want)
 	}

@@ -118,6 +118,7 @@ func (s *system) fault(f centralsim.Fault) {
 
 func TestNoVerdictButDeleteIsDeleted(t *testing.T) {
 	s := newSystem(t, setup{})
+	s.change(labGroupToo)
 	for label, d := range s.sample {
 		if d.Verdict == "delete" {
 			continue

@@ -11,6 +11,7 @@ import (
 
 func TestEverySampleDeviceGetsItsVerdict(t *testing.T) {
 	s := newSystem(t, setup{})
+	s.change(labGroupToo)
 	for label, d := range s.sample {
 		a := s.act("evaluate", map[string]any{"event": d.Event})
 		if a.is("outcome") != d.Verdict || a.is("reasonCode") != d.Want {

@@ -71,8 +71,8 @@ func (s *Store) load() error {
 	s.scripts = map[string]*redis.Script{}
 	return errors.Join(
 		s.scriptsOf(luaTable()+luaKeys(), "prelude", "note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"),
-		s.scriptsOf("", "roll", "roll_named", "roll_find", "roll_begin", "roll_write", "roll_install", "roll_expect", "roll_giveup", "roll_forget", "roll_learn"),
-		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "claim", "take"),
+		s.scriptsOf("", "snapshot", "snapshot_find", "snapshot_begin", "snapshot_write", "snapshot_end", "snapshot_put"),
+		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow"),
 	)
 }
 

@@ -32,7 +32,7 @@ func (s *system) fleet(devices, candidates int) (events []map[string]any) {
 	return events
 }
 
-// load is what a test of the roll measures.
+// load is what a test of the snapshot measures.
 type load struct {
 	calls, booked, refused, retried int
 	took                            time.Duration
@@ -113,10 +113,10 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 	var first load
 	for _, n := range replicas {
 		url, clock := benchRedis(t), &atomic.Int64{}
-		systems := []*system{newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true})}
+		systems := []*system{newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), snapshot: true})}
 		sim := systems[0].sim
 		for len(systems) < n {
-			systems = append(systems, newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), roll: true, sim: sim, tokens: systems[0].tokens}))
+			systems = append(systems, newSystem(t, setup{redisURL: url, sameClock: clock, rates: strict(), snapshot: true, sim: sim, tokens: systems[0].tokens}))
 		}
 		events := systems[0].fleet(devices, candidates)
 		sim.Switch(func(o *centralsim.Switches) { o.Rates = centralsim.StrictRates() })
@@ -147,46 +147,42 @@ func TestManyCandidatesAreEvaluatedWithoutACallForEach(t *testing.T) {
 	}
 }
 
-// The delete asks Central itself for same-named devices, whatever the roll says.
-func TestADeleteSeesATwinThatTheRollDoesNotKnow(t *testing.T) {
-	s := newSystem(t, setup{roll: true})
+// The delete asks Central itself for same-named devices, whatever the snapshot says.
+func TestADeleteSeesATwinThatTheSnapshotDoesNotKnow(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
 	events := s.fleet(50, 20)
 	playbooks(t, []*system{s}, events, 4)
-	s.rolled()
+	s.taken()
 	a := s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "")
 	twin, _ := s.sim.Get(tenant, s.sample["online"].ID)
 	twin["id"], twin["hostname"] = "00000000-0000-4000-9000-000000000001", "WS-NEW-00003"
 	s.sim.Put(tenant, twin)
-	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "") // the roll is some minutes old
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "") // the snapshot is some minutes old
 	s.want(s.remove(a.is("token")), "refused", "EVIDENCE_CHANGED")
-	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE") // and tells the roll of it
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "DUPLICATE_ACTIVE") // and tells the snapshot of it
 	s.nothingSent()
 }
 
-// rolled waits until there is a roll.
-func (s *system) rolled() {
+// rolled waits until there is a snapshot.
+func (s *system) taken() {
 	s.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		st, _, err := s.store.Named(s.t.Context(), tenant, "x")
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if !st.At.IsZero() {
+		if !s.snapshotState().At.IsZero() {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal("no roll")
+			s.t.Fatal("no snapshot")
 		}
 		s.observed() // who asks has it read
 	}
 }
 
-// A roll that is too old, or was never whole, answers for nobody.
-func TestARollThatIsTooOldIsNotAsked(t *testing.T) {
-	s := newSystem(t, setup{roll: true})
+// A snapshot that is too old, or was never whole, answers for nobody.
+func TestASnapshotThatIsTooOldIsNotAsked(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
 	events := s.fleet(50, 20)
 	playbooks(t, []*system{s}, events, 4)
-	s.rolled()
+	s.taken()
 	searches := func() int {
 		n := 0
 		for _, c := range s.sim.Journal() {
@@ -199,18 +195,18 @@ func TestARollThatIsTooOldIsNotAsked(t *testing.T) {
 	before := searches()
 	s.want(s.observed(), "delete", "")
 	if n := searches() - before; n != 0 {
-		t.Errorf("%d searches beside a roll that is new", n)
+		t.Errorf("%d searches beside a snapshot that is new", n)
 	}
 	s.pass(11 * time.Minute)
 	s.want(s.observed(), "delete", "")
 	if n := searches() - before; n != 1 {
-		t.Errorf("%d searches beside a roll that is too old, want 1", n)
+		t.Errorf("%d searches beside a snapshot that is too old, want 1", n)
 	}
 }
 
-// A reading of the inventory that breaks off leaves the roll as it was.
-func TestAReadingThatBreaksOffIsNoRoll(t *testing.T) {
-	s := newSystem(t, setup{roll: true})
+// A reading of the inventory that breaks off leaves the snapshot as it was.
+func TestAReadingThatBreaksOffIsNoSnapshot(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
 	events := s.fleet(1200, 20)
 	s.sim.Fault(centralsim.Fault{
 		Method: http.MethodGet, Status: http.StatusInternalServerError, Times: centralsim.Always,
@@ -219,32 +215,32 @@ func TestAReadingThatBreaksOffIsNoRoll(t *testing.T) {
 		},
 	})
 	playbooks(t, []*system{s}, events, 4)
-	if st, _, err := s.store.Named(t.Context(), tenant, "x"); err != nil || !st.At.IsZero() {
-		t.Errorf("%+v %v", st, err)
+	if st := s.snapshotState(); !st.At.IsZero() {
+		t.Errorf("%+v", st)
 	}
 }
 
 // One id that Central does not have spoils nothing for those who are asked for
 // with it, and is gone only by its own 404.
 func TestOneThatIsGoneDoesNotSpoilTheOthers(t *testing.T) {
-	s := newSystem(t, setup{roll: true})
+	s := newSystem(t, setup{snapshot: true})
 	events := s.fleet(60, 40)
 	playbooks(t, []*system{s}, events, 4)
-	s.rolled()
+	s.taken()
 	s.sim.Remove(tenant, "00000000-0000-4000-8000-000000000007")
 	var mu sync.Mutex
 	got := map[string]int{}
 	var work sync.WaitGroup
 	for _, e := range events {
 		work.Go(func() {
-			_, a := s.call(http.MethodPost, "/v1/actions/evaluate", map[string]any{"event": e})
+			_, a := s.call(http.MethodPost, "/v1/actions/verify-live", map[string]any{"event": e})
 			mu.Lock()
 			defer mu.Unlock()
 			got[a.is("outcome")+" "+a.is("reasonCode")]++
 		})
 	}
 	work.Wait()
-	if got["skip GONE_ELSEWHERE"] != 1 || got["delete ELIGIBLE"] != 39 {
+	if got["not_found GONE_ELSEWHERE"] != 1 || got["inactive INACTIVE"] != 39 {
 		t.Errorf("%v", got)
 	}
 	merged := slices.ContainsFunc(s.sim.Journal(), func(c centralsim.Entry) bool { return strings.Contains(c.Query.Get("ids"), ",") })

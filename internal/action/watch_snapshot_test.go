@@ -15,10 +15,10 @@ import (
 	"rollcall/internal/policy"
 )
 
-// memory is a roll of the tests: some devices, of which Find finds those that bear
+// memory is a snapshot of the tests: some devices, of which Find finds those that bear
 // a trait, few of each.
 type memory struct {
-	state   RollState
+	state   SnapshotState
 	devices []policy.Device
 	asked   int           // calls of Find with traits
 	most    int           // traits in one call
@@ -28,8 +28,8 @@ type memory struct {
 
 const fewOfEach = 16
 
-func (m *memory) Find(_ context.Context, _ string, traits []Trait) (RollFinds, error) {
-	f := RollFinds{State: m.state}
+func (m *memory) Find(_ context.Context, _ string, traits []Trait) (SnapshotFinds, error) {
+	f := SnapshotFinds{State: m.state}
 	m.state.Now = m.state.Now.Add(m.ages)
 	if len(traits) > 0 {
 		m.asked++
@@ -51,19 +51,19 @@ func (m *memory) Find(_ context.Context, _ string, traits []Trait) (RollFinds, e
 	return f, m.err
 }
 
-// youngRoll is one of which all was read after the delete.
-func youngRoll(devices ...policy.Device) *memory {
+// youngSnapshot is one of which all was read after the delete.
+func youngSnapshot(devices ...policy.Device) *memory {
 	at := deletedAt().Add(2 * time.Hour)
-	return &memory{state: RollState{Now: at.Add(time.Minute), At: at, Whole: at}, devices: devices}
+	return &memory{state: SnapshotState{Now: at.Add(time.Minute), At: at, Whole: at}, devices: devices}
 }
 
-// recalled looks a list up on a roll.
+// recalled looks a list up on a snapshot.
 func recalled(t interface{ Fatal(...any) }, m *memory, gone ...Gone) (found []found, whole bool) {
 	w := newWatchlist("tenant")
 	for _, g := range gone {
 		w.add(g)
 	}
-	r := &Runner{set: Settings{Roll: m}}
+	r := &Runner{set: Settings{Snapshots: m}}
 	whole, err := r.recall(context.Background(), w)
 	if err != nil {
 		t.Fatal(err)
@@ -71,9 +71,9 @@ func recalled(t interface{ Fatal(...any) }, m *memory, gone ...Gone) (found []fo
 	return w.found(whole), whole
 }
 
-// What the roll shows is what a read of Central would: the same devices are found,
+// What the snapshot shows is what a read of Central would: the same devices are found,
 // by the same signs, and a dock's address or a number that nobody set shows nothing.
-func TestTheRollShowsWhatAReadOfCentralWould(t *testing.T) {
+func TestTheSnapshotShowsWhatAReadOfCentralWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		times := rapid.SampledFrom([]policy.Field[time.Time]{
 			{}, policy.Garbled[time.Time](), policy.Is(deletedAt().Add(time.Hour)), policy.Is(deletedAt().Add(-time.Minute)), policy.Is(deletedAt().Add(-time.Hour)),
@@ -104,9 +104,9 @@ func TestTheRollShowsWhatAReadOfCentralWould(t *testing.T) {
 				read.hear(d)
 			}
 		}
-		got, whole := recalled(t, youngRoll(fleet...), retired(), twin)
+		got, whole := recalled(t, youngSnapshot(fleet...), retired(), twin)
 		if diff := cmp.Diff(signs(read.found(true)), signs(got)); diff != "" || !whole {
-			t.Fatalf("read of Central (-) and roll (+), whole %v:\n%s", whole, diff)
+			t.Fatalf("read of Central (-) and snapshot (+), whole %v:\n%s", whole, diff)
 		}
 	})
 }
@@ -120,7 +120,7 @@ func signs(all []found) (out []string) {
 }
 
 // A dock that half of the fleet uses is nobody's own, whoever else is heard of.
-func TestATraitThatTheRollDoesNotTellIsNobodysOwn(t *testing.T) {
+func TestATraitThatTheSnapshotDoesNotTellIsNobodysOwn(t *testing.T) {
 	dock := []string{"02:00:5E:10:00:01"}
 	var fleet []policy.Device
 	for i := range fewOfEach + 5 {
@@ -130,18 +130,18 @@ func TestATraitThatTheRollDoesNotTellIsNobodysOwn(t *testing.T) {
 	named := func(d *policy.Device) { d.Hostname = policy.Is("WS-1") }
 	named(&fleet[0])
 	fleet = append(fleet, heardOf("x", named), heardOf("y", named))
-	if got, _ := recalled(t, youngRoll(fleet...), retired()); len(got) != 0 {
+	if got, _ := recalled(t, youngSnapshot(fleet...), retired()); len(got) != 0 {
 		t.Errorf("%q", signs(got))
 	}
 	fleet[0].SerialNumber = policy.Is("SYN0000001")
-	if got, _ := recalled(t, youngRoll(fleet...), retired()); !slices.Equal(signs(got), []string{"old by serial number"}) {
+	if got, _ := recalled(t, youngSnapshot(fleet...), retired()); !slices.Equal(signs(got), []string{"old by serial number"}) {
 		t.Errorf("%q", signs(got))
 	}
 }
 
-// The deleted device may stand on the roll still: only what was in Central after
+// The deleted device may stand on the snapshot still: only what was in Central after
 // the delete shows anything.
-func TestWhatStoodOnTheRollBeforeTheDeleteShowsNothing(t *testing.T) {
+func TestWhatStoodOnTheSnapshotBeforeTheDeleteShowsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		whole   time.Duration // after the delete
@@ -158,7 +158,7 @@ func TestWhatStoodOnTheRollBeforeTheDeleteShowsNothing(t *testing.T) {
 		{"read before it was settled, and seen since", time.Second, policy.Is(deletedAt().Add(time.Minute)), 1, time.Hour},
 		{"read after it was settled", 2 * time.Hour, policy.Field[time.Time]{}, 1, time.Hour},
 	} {
-		m := youngRoll(heardOf("OLD", func(d *policy.Device) { d.LastSeenAt = tt.seen }))
+		m := youngSnapshot(heardOf("OLD", func(d *policy.Device) { d.LastSeenAt = tt.seen }))
 		m.state.Whole = deletedAt().Add(tt.whole)
 		gone := retired()
 		gone.SettledAt = deletedAt().Add(tt.settled)
@@ -168,15 +168,15 @@ func TestWhatStoodOnTheRollBeforeTheDeleteShowsNothing(t *testing.T) {
 	}
 }
 
-// A roll that ages while a long list is looked up shows what is sure only.
-func TestARollThatDoesNotLast(t *testing.T) {
+// A snapshot that ages while a long list is looked up shows what is sure only.
+func TestASnapshotThatDoesNotLast(t *testing.T) {
 	var gone []Gone
 	for i := range 200 {
 		g := retired()
 		g.EndpointID, g.Hostname, g.Record = fmt.Sprint("old", i), fmt.Sprint("ws-", i), nil
 		gone = append(gone, g)
 	}
-	m := youngRoll(heardOf("a", func(d *policy.Device) { d.Hostname = policy.Is("ws-7") }))
+	m := youngSnapshot(heardOf("a", func(d *policy.Device) { d.Hostname = policy.Is("ws-7") }))
 	if got, whole := recalled(t, m, gone...); len(got) != 1 || !whole || m.asked < 4 || m.most > watchTraits {
 		t.Errorf("%q, whole %v, in %d steps of %d at most", signs(got), whole, m.asked, m.most)
 	}
@@ -184,11 +184,11 @@ func TestARollThatDoesNotLast(t *testing.T) {
 	if got, whole := recalled(t, m, gone...); len(got) != 0 || whole || m.asked != 3 {
 		t.Errorf("%q, whole %v, in %d steps", signs(got), whole, m.asked)
 	}
-	m = youngRoll()
+	m = youngSnapshot()
 	m.err = errors.New("away")
 	w := newWatchlist("tenant")
 	w.add(retired())
-	if whole, err := (&Runner{set: Settings{Roll: m}}).recall(t.Context(), w); err == nil || whole {
+	if whole, err := (&Runner{set: Settings{Snapshots: m}}).recall(t.Context(), w); err == nil || whole {
 		t.Errorf("whole %v, %v", whole, err)
 	}
 }

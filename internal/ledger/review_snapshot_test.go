@@ -11,27 +11,24 @@ import (
 
 // Ids compare case-blind: who reads names the tenant as Central writes it, the watch
 // and who takes a device off as the event did.
-func TestReviewARollIsTheTenantsHoweverItsIDIsWritten(t *testing.T) {
+func TestReviewASnapshotIsTheTenantsHoweverItsIDIsWritten(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		odd := strings.ToUpper(dev.TenantID)
-		at, begun, err := r.BeginReading(t.Context(), odd, "one", time.Time{}, time.Minute)
-		if err != nil || !begun {
+		k, read := r.Snapshots(), action.Reading{TenantID: odd, ID: "one", Turn: time.Minute}
+		if begun, err := k.Begin(t.Context(), read); err != nil || !begun {
 			t.Fatal(err)
 		}
-		if err := r.Write(t.Context(), odd, "one", inventory(0, 4)); err != nil {
+		r.write(t, read, inventory(0, 4))
+		r.commit(t, read)
+		if st := r.state(t); !st.Young() {
+			t.Errorf("the watch finds no snapshot: %+v", st)
+		}
+		if err := k.Remove(t.Context(), action.Ref{TenantID: dev.TenantID, EndpointID: device(0).EndpointID}); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Install(t.Context(), odd, "one", action.RollState{At: at, Whole: at}); err != nil {
-			t.Fatal(err)
-		}
-		if f, err := r.Find(t.Context(), dev.TenantID, nil); err != nil || !f.State.Young() {
-			t.Errorf("the watch finds no roll: %+v %v", f.State, err)
-		}
-		if err := r.Forget(t.Context(), action.Ref{TenantID: dev.TenantID, EndpointID: device(0).EndpointID}); err != nil {
-			t.Fatal(err)
-		}
-		if _, devices, err := r.Named(t.Context(), odd, "WS-00000"); err != nil || len(devices) != 1 {
-			t.Errorf("%q are on the roll, %v; want the one that was not forgotten", idsOf(devices), err)
+		f, err := k.Beside(t.Context(), odd, strings.ToUpper(device(1).EndpointID), nil)
+		if err != nil || len(f.Devices) != 1 {
+			t.Errorf("%q are on the snapshot, %v; want the one that was not taken off", idsOf(f.Devices), err)
 		}
 	})
 }
@@ -45,13 +42,11 @@ func TestReviewWhatAnOlderSearchFoundTakesThePlaceOfNothingNewer(t *testing.T) {
 		for name, later := range map[string]time.Duration{"a day": 24 * time.Hour, "a fraction of a second": 250 * time.Millisecond} {
 			now := inventory(0, 2)
 			now[0].Hostname, now[0].LastSeenAt = policy.Is("WS-NEW"), policy.Is(seen.Add(later))
-			at := r.beginReading(t, name)
-			r.write(t, name, now)
-			r.install(t, name, at, 2)
-			if err := r.Learn(t.Context(), dev.TenantID, found); err != nil {
+			r.taken(t, name, now)
+			if err := r.Snapshots().Put(t.Context(), dev.TenantID, found); err != nil {
 				t.Fatal(err)
 			}
-			if _, ids := r.onRoll(t, "ws-new"); len(ids) != 1 {
+			if _, ids := r.named(t, "ws-new"); len(ids) != 1 {
 				t.Errorf("seen %s later: %q bear the new name", name, ids)
 			}
 		}
