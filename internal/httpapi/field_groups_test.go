@@ -72,7 +72,7 @@ func fieldGroups(t testing.TB) []centralsim.Group {
 
 // groupSystem is a service at the time of a case, with the policy of a file, and a
 // Central that has the case's device and one that was just seen.
-func groupSystem(t *testing.T, c groupCase, policyName string, groups []centralsim.Group) *system {
+func groupSystem(t *testing.T, c groupCase, policyName string, groups []centralsim.Group, snapshot bool) *system {
 	t.Helper()
 	clock := &atomic.Int64{}
 	clock.Store(int64(time.Until(c.Now)))
@@ -84,7 +84,7 @@ func groupSystem(t *testing.T, c groupCase, policyName string, groups []centrals
 	for _, g := range groups {
 		sim.PutGroup(centralsim.SampleTenant, g)
 	}
-	s := newSystem(t, setup{sim: sim, sameClock: clock})
+	s := newSystem(t, setup{sim: sim, sameClock: clock, snapshot: snapshot})
 	b, err := os.ReadFile(filepath.Join("testdata/field", policyName))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestRecordsOfTheFieldUnderAnExclusionByGroup(t *testing.T) {
 			}
 			t.Run(c.Case+" "+c.About, func(t *testing.T) {
 				t.Parallel()
-				s := groupSystem(t, c, want.Policy, fieldGroups(t))
+				s := groupSystem(t, c, want.Policy, fieldGroups(t), false)
 				a := s.act("evaluate", c.asked())
 				if !slices.Contains(want.Verdicts, a.is("outcome")) {
 					t.Errorf("outcome %s %v, want one of %v", a.is("outcome"), a["reasons"], want.Verdicts)
@@ -154,25 +154,42 @@ func TestAnExclusionByGroupIsHeldAgainstAllThatCentralShows(t *testing.T) {
 	for _, row := range slices.Concat(memberRows(), hierarchyRows(), doubtRows(), pageRows()) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			w := groupWorld{groupCase: &groupCase{}}
-			fieldFile(t, "records/r01.json", w.groupCase)
-			w.groups = fieldGroups(t)
-			row.change(&w)
-			s := groupSystem(t, *w.groupCase, "policy-groups.json", w.groups)
-			for _, r := range w.others {
-				s.sim.Put(centralsim.SampleTenant, r)
-			}
-			if w.sim != nil {
-				w.sim(s.sim)
-			}
-			if w.globs != nil {
-				s.change(func(r *action.Rules) { r.Params.Exclusions[0].CentralGroups = w.globs })
-			}
-			a := s.act("evaluate", w.asked())
-			if code := a.codes()[0]; a.is("outcome") != row.outcome || code != row.code || !strings.Contains(fmt.Sprint(a["reasons"]), row.text) {
-				t.Errorf("%s %v, want %s %s %q", a.is("outcome"), a["reasons"], row.outcome, row.code, row.text)
-			}
+			row.held(t, false)
 		})
+		t.Run(row.name+", on the snapshot", func(t *testing.T) {
+			t.Parallel()
+			row.held(t, true)
+		})
+	}
+}
+
+// held asks the service, or has it read the inventory and asks once more.
+func (row groupRow) held(t *testing.T, snapshot bool) {
+	t.Helper()
+	w := groupWorld{groupCase: &groupCase{}}
+	fieldFile(t, "records/r01.json", w.groupCase)
+	w.groups = fieldGroups(t)
+	row.change(&w)
+	s := groupSystem(t, *w.groupCase, "policy-groups.json", w.groups, snapshot)
+	for _, r := range w.others {
+		s.sim.Put(centralsim.SampleTenant, r)
+	}
+	if w.sim != nil {
+		w.sim(s.sim)
+	}
+	if w.globs != nil {
+		s.change(func(r *action.Rules) { r.Params.Exclusions[0].CentralGroups = w.globs })
+	}
+	if snapshot {
+		s.until("the snapshot is there", func() bool { s.act("evaluate", w.asked()); return s.snapshotState().Young() })
+	}
+	before := len(s.sim.Journal())
+	a := s.act("evaluate", w.asked())
+	if code := a.codes()[0]; a.is("outcome") != row.outcome || code != row.code || !strings.Contains(fmt.Sprint(a["reasons"]), row.text) {
+		t.Errorf("%s %v, want %s %s %q", a.is("outcome"), a["reasons"], row.outcome, row.code, row.text)
+	}
+	if n := len(s.sim.Journal()) - before; snapshot && n > 0 {
+		t.Errorf("%d calls beside a young snapshot", n)
 	}
 }
 

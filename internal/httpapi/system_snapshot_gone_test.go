@@ -232,3 +232,37 @@ func TestARecordWithoutANameStandsBesideTheSameMachineOnly(t *testing.T) {
 		})
 	}
 }
+
+// What the lists of groups say is kept with the snapshot, and read anew with it: a device
+// that was put into an excluded group meanwhile is kept once the snapshot is refreshed,
+// and one that was taken out is not.
+func TestTheListsOfGroupsAreReadAnewWithTheSnapshot(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
+	s.change(func(r *action.Rules) {
+		r.Params.Exclusions = append(r.Params.Exclusions, policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "r", Owner: "o"})
+	})
+	events := s.fleet(50, 20)
+	lab := centralsim.Group{ID: labGroup, Name: "Shared Lab"}
+	in := func(n int) string { return events[n]["central"].(map[string]any)["id"].(string) }
+	s.sim.PutGroup(tenant, lab)
+	s.refreshed(events)
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "")
+	lab.Members = []string{in(3), in(4)}
+	s.sim.PutGroup(tenant, lab)
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "") // the snapshot is some minutes old
+	s.pass(11 * time.Minute)
+	s.refreshed(events)
+	whole := s.snapshotState().Whole
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "keep", "EXCLUDED")
+	lab.Members = []string{in(4)}
+	s.sim.PutGroup(tenant, lab)
+	s.pass(11 * time.Minute)
+	s.refreshed(events)
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "")
+	s.want(s.act("evaluate", map[string]any{"event": events[4]}), "keep", "EXCLUDED")
+	if !s.snapshotState().Whole.Equal(whole) {
+		t.Error("all devices were read anew")
+	}
+	s.change(func(r *action.Rules) { r.Params.Exclusions[1].CentralGroups = []string{"shared lab", "benches"} }) // of these nothing is kept
+	s.want(s.act("evaluate", map[string]any{"event": events[4]}), "keep", "EXCLUDED")
+}
