@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/action"
 	"rollcall/internal/centralsim"
 	"rollcall/internal/ledger"
 )
@@ -246,5 +247,43 @@ func TestOneThatIsGoneDoesNotSpoilTheOthers(t *testing.T) {
 	merged := slices.ContainsFunc(s.sim.Journal(), func(c centralsim.Entry) bool { return strings.Contains(c.Query.Get("ids"), ",") })
 	if !merged {
 		t.Error("no two were read together")
+	}
+}
+
+// A device that was deleted may come back to the snapshot by a page that was asked for
+// before. It has not come back to Central.
+func TestADeletedDeviceThatStandsOnTheSnapshotHasNotComeBack(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
+	events := s.fleet(50, 20)
+	s.refreshed(events)
+	was, err := s.store.Snapshots().Find(t.Context(), tenant, []action.Trait{{Sign: action.SameID, Value: "00000000-0000-4000-8000-000000000003"}})
+	if err != nil || len(was.Devices) != 1 {
+		t.Fatal(was, err)
+	}
+	s.want(s.remove(s.act("evaluate", map[string]any{"event": events[3]}).is("token")), "deleted", "")
+	if err := s.store.Snapshots().Put(t.Context(), tenant, was.Devices); err != nil {
+		t.Fatal(err)
+	}
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "skip", "ALREADY_DELETED")
+	if n := s.snapshotAs("WS-NEW-00003"); n != 0 {
+		t.Errorf("%d of the name are on the snapshot", n)
+	}
+}
+
+// What the snapshot shows does not say that the device can be read now: the row of its
+// failed verifications goes on.
+func TestTheSnapshotDoesNotEndARowOfFailures(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
+	events := s.fleet(50, 20)
+	s.refreshed(events)
+	s.sim.Fault(centralsim.Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoints/00000000-0000-4000-8000-000000000003", Status: http.StatusBadGateway, Times: centralsim.Always})
+	for n := range 3 {
+		a := s.want(s.act("verify-live", map[string]any{"event": events[3]}), "unverified", "VERIFY_FAILED")
+		if a["needsReview"] != (n == 2) {
+			t.Errorf("failure %d: needsReview %v", n+1, a["needsReview"])
+		}
+		s.refreshed(events)
+		s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "")
+		s.pass(7 * time.Hour)
 	}
 }

@@ -1,7 +1,7 @@
 // Package ledger keeps in Redis what rollcall remembers: the state of each
 // device, tickets, intents, limits, failures and the audit trail; and what
-// replicas share of Central: the budget of calls, the roll, reads that are made
-// together. It decides what may happen at the same time and what may not; a
+// replicas share of Central: the budget of calls, and the snapshots of inventories.
+// It decides what may happen at the same time and what may not; a
 // script takes one arrow of the table of states, whole or not at all. It refuses
 // to know why a device should be deleted, and whether.
 package ledger

@@ -9,9 +9,11 @@ local function older(id, d)
   local kept, at = redis.call('HGET', devicesOf(id), d.id), seen(d.record)
   return kept and at ~= '' and at < seen(record(kept))
 end
-for _, to in ipairs({{snapshot, 'size', A.stays}, {S.turn, 'turnSize', A.readingStays}}) do
+local places = {{snapshot, 'size', A.stays}}
+if held and S.turn ~= '' and not S.refresh then places[2] = {S.turn, 'turnSize', A.readingStays} end
+for _, to in pairs(places) do
   local id, field, stays = to[1], to[2], to[3]
-  if id and id ~= '' and intact(id, S[field]) then
+  if id and intact(id, S[field]) then
     for _, d in ipairs(A.devices or {}) do
       if not older(id, d) then put(id, d) end
     end
