@@ -2,6 +2,7 @@ package record
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,14 +77,19 @@ func unseen(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs)
 }
 
-// mojibake reports a run of characters beyond ASCII that are, in one of the encodings
-// that such text is read as by mistake, the bytes of other letters in UTF-8. A run of
-// letters alone may be a name as it is; but no name has an Ã or Â before such a letter.
+// mojibake reports characters beyond ASCII that are, in one of the encodings that text
+// is read as by mistake, the bytes of another letter in UTF-8. Letters alone may be a
+// name as it is; but no name has an Ã or Â before such a letter.
 func mojibake(text string) bool {
-	for _, run := range strings.FieldsFunc(text, func(r rune) bool { return r < utf8.RuneSelf }) {
-		odd := strings.ContainsFunc(run, func(r rune) bool { return !unicode.IsLetter(r) || r == 'Ã' || r == 'Â' })
+	runes := []rune(text)
+	for i, first := range runes {
+		if first < utf8.RuneSelf {
+			continue
+		}
 		for _, as := range []*charmap.Charmap{charmap.Windows1252, charmap.CodePage850, charmap.CodePage437, charmap.Macintosh} {
-			if odd && hiddenUTF8(run, as) {
+			letter := hiddenLetter(runes[i:], as)
+			odd := first == 'Ã' || first == 'Â' || slices.ContainsFunc(letter, func(r rune) bool { return !unicode.IsLetter(r) })
+			if len(letter) > 0 && odd {
 				return true
 			}
 		}
@@ -91,15 +97,19 @@ func mojibake(text string) bool {
 	return false
 }
 
-// hiddenUTF8 reports whether a run is UTF-8 as an encoding of one byte a letter shows it.
-func hiddenUTF8(run string, as *charmap.Charmap) bool {
-	raw := make([]byte, 0, len(run))
-	for _, r := range run {
+// hiddenLetter are the first of some runes that are, each as a byte of an encoding, one
+// letter in UTF-8; none where they are not.
+func hiddenLetter(runes []rune, as *charmap.Charmap) []rune {
+	var raw []byte
+	for i, r := range runes {
 		b, ok := as.EncodeRune(r)
-		if !ok {
-			return false
+		if !ok || b < utf8.RuneSelf || i == utf8.UTFMax {
+			return nil
 		}
 		raw = append(raw, b)
+		if _, size := utf8.DecodeRune(raw); size > 1 {
+			return runes[:i+1]
+		}
 	}
-	return utf8.Valid(raw) && utf8.RuneCount(raw) < len(raw)
+	return nil
 }
