@@ -27,6 +27,9 @@ func (f switchFlags) throw(ctx context.Context, p *process, how func(*ledger.Sto
 			return usagef("--tenant must be a tenant's id (a UUID), and %q is none", *f.Tenant)
 		}
 	}
+	if record.Placeholder(f.By) {
+		return usagef("--by %q is what a template leaves where it has no value; name the person", f.By)
+	}
 	store, err := openStore(p)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ func TestWhatTemplatesLeaveBehindIsNoNameAndNoID(t *testing.T) {
 	for _, s := range []string{
 		"None", "null", "NULL", "undefined", "N/A", "n/a", "NaN", "-", "[object Object]", "{{ticket.number}}", "{{ticket", "${ticket}", "$exec.ticket", "a $exec b",
 		"None None", "undefined, undefined", "<no value>", "nil", "(null)", "<nil>", "#N/A", "System.Object[]", "{% ticket %}", "<%= ticket %>", "$(ticket.id)", "#{ticket}",
-		"INC-{{id}}", " none ", "[object Array]", "@{id=7}", "{}", "[]", `""`, "--",
+		"INC-{{id}}", " none ", "[object Array]", "@{id=7}", "{}", "[]", `""`, "--", "[[ticket]]", "<undefined>", "None;None", "None\u200b", "Ｎｏｎｅ", "undefined@undefined", "null\tnull",
 	} {
 		if !record.Placeholder(s) {
 			t.Errorf("%q passes", s)
