@@ -166,6 +166,7 @@ func (c *candidatesCmd) readAD(s *sifting) error {
 			return err
 		}
 	}
+	s.faults.rest()
 	if err := c.usable(&s.roster); err != nil {
 		return err
 	}
@@ -179,7 +180,8 @@ func (c *candidatesCmd) usable(r *roster) error {
 	switch {
 	case r.nameless > 0 && !c.SkipUnreadable:
 		return fmt.Errorf("of %d rows, the first in line %d, not even the names can be read, and any candidate may be the one that is in use there: "+
-			"mend them or export anew, or leave them out with --skip-unreadable", r.nameless, r.firstNameless)
+			"mend them or export anew (--skip-unreadable leaves them out, and with them the look for namesakes among their accounts: a device in use may become a candidate)",
+			r.nameless, r.firstNameless)
 	case r.rows == 0:
 		return errors.New("it holds no computer account that can be read")
 	}
@@ -190,6 +192,13 @@ func (c *candidatesCmd) usable(r *roster) error {
 func (c *candidatesCmd) noteAD(s *sifting) {
 	r, w := &s.roster, s.p.stderr
 	say(w, "%s: %d accounts, %d of them below the OUs", printable(c.AD), r.rows, len(r.taken))
+	if len(r.taken) == 0 {
+		say(w, "note: no account of the export lies below the OUs: see that it holds them, that the OUs are spelt as in its DNs, "+
+			"and that it did not lose letters (? for umlauts: export with -Encoding UTF8)")
+	}
+	if r.unnamed > 0 {
+		say(w, "note: of %d accounts managedBy is a display name, which no entry of vip.users can meet; export it as AD keeps it, as a DN", r.unnamed)
+	}
 	if !c.All && r.rows == len(r.taken) {
 		say(w, "note: the export holds no account outside the OUs, so whether a name is in use elsewhere can't be seen. Export the whole domain.")
 	}

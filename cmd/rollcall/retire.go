@@ -171,9 +171,11 @@ func (c *retireCmd) read(p *process) ([]retireRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	told := faultTeller{w: p.stderr, file: c.File}
 	for _, bad := range file.bad {
-		_, _ = fmt.Fprintf(p.stderr, "%s: %s\n", c.File, printable(bad.String()))
+		told.tell(bad.line, bad.text)
 	}
+	told.rest()
 	switch n := len(file.bad); {
 	case n > 0 && !c.SkipBad:
 		return nil, fmt.Errorf("%d lines of %s can't be used; mend them, or leave them out with --skip-bad; nothing was done", n, c.File)
