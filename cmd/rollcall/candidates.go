@@ -28,7 +28,7 @@ type candidatesCmd struct {
 	DisabledAt string   `name:"disabled-at-field" default:"disabledAt" placeholder:"NAME" help:"The export's field with the time at which the account was disabled (${default}). AD itself keeps none; whenChanged is not it."`
 	OU         []string `name:"ou" sep:"none" placeholder:"DN" help:"Take only accounts below this OU. Repeatable (the policy's disabledOUs)."`
 	All        bool     `help:"Take every account, wherever it is."`
-	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory --format ndjson\" wrote, in place of Central itself; - is standard input."`
+	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory\" wrote as NDJSON or JSON, in place of Central itself; - is standard input."`
 	ObservedAt string   `name:"observed-at" placeholder:"TIME" help:"When the directory was as the export says, in RFC 3339, or now (the time of the older of the two files). Needed with standard input."`
 	Out        string   `placeholder:"FILE" help:"Where the events go (standard output). It is there once all is done, or not at all."`
 	Unmatched  string   `placeholder:"FILE" help:"Where the accounts without an event go, as NDJSON, each with its reason."`
@@ -45,7 +45,9 @@ which AD cuts names, also finds the devices of which it is the beginning, where 
 
 An account that finds no device is unmatched, and that says nothing of any device. An account whose name is also that of another account of its
 domain, which is enabled or not in the OUs, is held back: the device may be the other's. So export the whole domain, not the OUs alone. And so is one that logged on a day
-or more after Central last heard from the device, where the export has lastLogonTimestamp: it was in use, and its agent silent.
+or more after Central last heard from the device, where the export has lastLogonTimestamp: it was in use, and its agent silent. A last logon
+that can't be read (a spreadsheet's 1.34E+17, a date in a culture's words) may be any, and holds its account back too. An account that is listed
+twice is one account; where the two rows differ, it is held back. What AD has deleted holds nobody back.
 
 Rows that can't be read are told with their line and left out; with --strict the first one ends it. A row of the export that can't be read, but for
 its names, holds every account of these names back: in its domain, or in any where that can't be read either. One of which not even the names

@@ -107,6 +107,7 @@ func (s *sifting) fromFile(name string, in io.Reader) iter.Seq2[centralRecord, e
 			return
 		}
 		switch form := formOfText(begin); {
+		case form == formNothing:
 		case form == formCSV && !exportsAD(begin):
 			yield(centralRecord{}, fmt.Errorf("%s: it is CSV or another table, of which too much was left out to make events: write it with \"rollcall inventory --format ndjson\"", name))
 		case form == formCSV, form == formOther:

@@ -47,7 +47,10 @@ func (t *faultTeller) rest() {
 			where += fmt.Sprintf(" and %d more", n)
 		}
 		first, _, _ := strings.Cut(problem, ":")
-		say(t.w, "%s: the same (%s) in the lines%s", printable(t.file), printable(first), where)
+		if len(lines) > 1 {
+			where = "s" + where
+		}
+		say(t.w, "%s: the same in line%s (%s)", printable(t.file), where, printable(first))
 	}
 	t.told, t.more = nil, nil
 }

@@ -42,7 +42,8 @@ type Options struct {
 // Row is one account.
 type Row struct {
 	Line int // where it begins, from 1
-	// Foreign is set for what is no computer's account; then nothing else is.
+	// Foreign is set for what is no computer's account, or nobody's any more: one that
+	// AD has deleted, or holds as a conflict and disabled. Then nothing else is.
 	Foreign bool
 	// Directory is the account as an event tells it. MemberOf is nil where the
 	// export does not say.

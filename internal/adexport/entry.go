@@ -47,20 +47,23 @@ func (e entry) fault(format string, a ...any) *Fault {
 // row makes the account of it.
 func (e entry) row(when string) (Row, error) {
 	row := Row{Line: e.line}
+	deleted, contradicts := e.deletion()
 	switch foreign := e.foreign(); {
 	case foreign && e.slipped(): // its class is not said, or its name is not
 		_, named := e.lenientDN()
 		e.nameless = e.nameless || !named
 		return Row{}, e.fault("objectClass is no computer's, and the row holds what only a computer has")
-	case foreign, e.deleted(), e.disabledConflict():
+	case contradicts != nil:
+		return Row{}, e.fault("%s", contradicts)
+	case foreign, deleted, e.disabledConflict():
 		row.Foreign = true
 		return row, nil
 	}
 	if err := e.fill(&row, when); err != nil {
 		return Row{}, e.fault("%s", err)
 	}
-	if field := unreadable(row.Directory); field != "" {
-		return Row{}, e.fault("%s can't be read", field)
+	if field, why := unreadable(row.Directory); field != "" {
+		return Row{}, e.fault("%s can't be read%s", field, why)
 	}
 	return row, nil
 }

@@ -41,10 +41,10 @@ func listed(in *jsontext.Decoder) (values []string, given, ok bool) {
 				return nil, false, false
 			}
 			inner, err := in.ReadValue()
-			if err != nil || in.PeekKind() != ']' {
+			if inner = inner.Clone(); err != nil || in.PeekKind() != ']' {
 				return nil, false, false
 			}
-			return texts(inner.Clone())
+			return texts(inner)
 		}
 		token, err := in.ReadToken()
 		if err != nil || token.Kind() == '{' || token.Kind() == '[' {

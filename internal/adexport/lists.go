@@ -83,17 +83,20 @@ func split(s string) []string {
 	return out
 }
 
-// unreadable names a field that the service would not be able to read in an event;
-// empty = it reads them all. A build is left to it: there are accounts of other
-// systems than Windows.
-func unreadable(d api.Directory) string {
+// unreadable names a field that the service would not be able to read in an event, and
+// says why where that is known; empty = it reads them all. A build is left to it: there
+// are accounts of other systems than Windows.
+func unreadable(d api.Directory) (field, why string) {
 	raw, err := json.Marshal(map[string]any{"directory": d})
 	if err != nil {
-		return "the account"
+		return "the account", ""
 	}
 	e, err := record.ParseEvent(raw)
 	if err != nil {
-		return "the account"
+		return "the account", ""
+	}
+	for _, note := range e.Notes {
+		why += "; " + note
 	}
 	got := e.Directory
 	for _, f := range []struct {
@@ -113,8 +116,8 @@ func unreadable(d api.Directory) string {
 		{"userAccountControl", got.UserAccountControl.State},
 	} {
 		if f.state == policy.Unreadable {
-			return f.name
+			return f.name, why
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -1,6 +1,7 @@
 package adexport
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,10 +25,17 @@ func (e entry) mark() string {
 	return ""
 }
 
-// deleted reports an account that AD has deleted: nobody uses it.
-func (e entry) deleted() bool {
-	gone, err := e.yes("isdeleted")
-	return e.mark() == "DEL" || err == nil && gone != nil && *gone
+// deletion reports an account that AD has deleted, which nobody uses: its distinguished
+// name says so. An attribute that says it alone may be another's, of a row that slipped.
+func (e entry) deletion() (deleted bool, contradicts error) {
+	said, err := e.yes("isdeleted")
+	if e.mark() == "DEL" {
+		return true, nil
+	}
+	if err != nil || said == nil || !*said {
+		return false, nil //nolint:nilerr // what it says of an account that is there matters nothing
+	}
+	return false, errors.New("isDeleted is True, and the distinguished name is none of a deleted object")
 }
 
 // disabledConflict reports an object that AD holds as a conflict, and that is disabled.
