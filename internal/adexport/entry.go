@@ -158,7 +158,7 @@ func (e entry) hostname(dn policy.DN) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if value != "" && policy.Loose(value) != policy.Loose(cn) {
+		if value != "" && !sameName(value, cn) {
 			return "", fmt.Errorf("%s is %.40q, and the distinguished name says %.40q, which AD can't say: a spreadsheet may have changed it, so export anew", name, value, cn)
 		}
 		found = cmp.Or(found, value)
@@ -170,6 +170,13 @@ func (e entry) hostname(dn policy.DN) (string, error) {
 		return "", errors.New("the account has no name")
 	}
 	return found, nil
+}
+
+// sameName reports whether a name is that of the distinguished name, perhaps with the
+// domain behind it, as some reports have it.
+func sameName(name, cn string) bool {
+	short, _, _ := strings.Cut(name, ".")
+	return policy.Loose(name) == policy.Loose(cn) || policy.Loose(short) == policy.Loose(cn)
 }
 
 // numbers reads what tells a domain controller.
