@@ -8,7 +8,8 @@ import (
 )
 
 // The validate tags below state what makes an envelope unusable (status 422).
-// They are strings to this package; whoever checks them brings the library.
+// They are strings to this package; whoever checks them brings the library. "real" is
+// no text that a template leaves where it has no value.
 
 // VerifyLiveRequest asks whether a device is in use, according to Central, now.
 type VerifyLiveRequest struct {
@@ -49,7 +50,7 @@ type DeleteRequest struct {
 	// Token is evaluate's (verdict delete) or ticket-close's (decision delete).
 	Token string `json:"token,omitempty" validate:"required_without=TicketID"`
 	// TicketID names a ticket that was closed with the decision delete.
-	TicketID TicketID `json:"ticketId,omitempty" validate:"required_without=Token"`
+	TicketID TicketID `json:"ticketId,omitempty" validate:"required_without=Token,omitempty,real"`
 	// Event is a fresh row for the same device; nil = the sealed one holds.
 	Event     json.RawMessage `json:"event,omitempty"`
 	RequestID string          `json:"requestId,omitempty" validate:"max=128"`
@@ -59,19 +60,21 @@ type DeleteRequest struct {
 type TicketOpenRequest struct {
 	// Token is evaluate's, or the one that a refused delete handed on.
 	Token        string   `json:"token" validate:"required"`
-	TicketID     TicketID `json:"ticketId" validate:"required"`
+	TicketID     TicketID `json:"ticketId" validate:"required,real"`
 	TicketSystem string   `json:"ticketSystem,omitempty"`
 	TicketURL    string   `json:"ticketUrl,omitempty"`
-	OpenedBy     string   `json:"openedBy,omitempty"`
-	RequestID    string   `json:"requestId,omitempty" validate:"max=128"`
+	// OpenedBy is the person who asks. Needed for a VIP's device and a server, which
+	// another person must decide about.
+	OpenedBy  string `json:"openedBy,omitempty" validate:"omitempty,real"`
+	RequestID string `json:"requestId,omitempty" validate:"max=128"`
 }
 
 // TicketCloseRequest records what the person decided.
 type TicketCloseRequest struct {
-	TicketID TicketID `json:"ticketId" validate:"required"`
+	TicketID TicketID `json:"ticketId" validate:"required,real"`
 	// Decision is delete, keep or none.
 	Decision  string `json:"decision" validate:"required,oneof=delete keep none"`
-	DecidedBy string `json:"decidedBy" validate:"required"`
+	DecidedBy string `json:"decidedBy" validate:"required,real"`
 	Note      string `json:"note,omitempty"`
 	// TicketState is the ticket system's own word for the state.
 	TicketState string `json:"ticketState,omitempty"`
@@ -81,7 +84,7 @@ type TicketCloseRequest struct {
 // AckRequest takes a failure off the list that waits for a person.
 type AckRequest struct {
 	TenantID  string `json:"tenantId" validate:"required"`
-	By        string `json:"by" validate:"required"`
+	By        string `json:"by" validate:"required,real"`
 	Note      string `json:"note,omitempty"`
 	RequestID string `json:"requestId,omitempty" validate:"max=128"`
 }
@@ -90,7 +93,7 @@ type AckRequest struct {
 type AdminRequest struct {
 	TenantID  string `json:"tenantId,omitempty"`
 	Reason    string `json:"reason" validate:"required"`
-	By        string `json:"by" validate:"required"`
+	By        string `json:"by" validate:"required,real"`
 	RequestID string `json:"requestId,omitempty" validate:"max=128"`
 }
 

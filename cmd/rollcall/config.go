@@ -47,15 +47,13 @@ type Config struct {
 	TokenKeys     Secret `env:"TOKEN_KEYS" validate:"required"`
 	TokenKeysFile string // where TokenKeys came from, to be read again on SIGHUP
 
-	CentralClientID           string        `env:"CENTRAL_CLIENT_ID" validate:"required"`
-	CentralClientSecret       Secret        `env:"CENTRAL_CLIENT_SECRET" validate:"required"`
-	CentralDeleteClientID     string        `env:"CENTRAL_DELETE_CLIENT_ID" validate:"required_with=CentralDeleteClientSecret"`
-	CentralDeleteClientSecret Secret        `env:"CENTRAL_DELETE_CLIENT_SECRET" validate:"required_with=CentralDeleteClientID"`
-	CentralIDURL              string        `env:"CENTRAL_ID_URL" envDefault:"https://id.sophos.com" validate:"base"`
-	CentralAPIURL             string        `env:"CENTRAL_API_URL" envDefault:"https://api.central.sophos.com" validate:"base"`
-	CentralLimits             budget        `env:"CENTRAL_LIMITS" envDefault:"10/s,100/m,1000/h,200000/d"`
-	CentralMergeWindow        time.Duration `env:"CENTRAL_MERGE_WINDOW" envDefault:"500ms" validate:"min=1ms,max=2s"`
-	CentralMergeSize          int           `env:"CENTRAL_MERGE_SIZE" envDefault:"100" validate:"min=1,max=100"`
+	CentralClientID           string `env:"CENTRAL_CLIENT_ID" validate:"required"`
+	CentralClientSecret       Secret `env:"CENTRAL_CLIENT_SECRET" validate:"required"`
+	CentralDeleteClientID     string `env:"CENTRAL_DELETE_CLIENT_ID" validate:"required_with=CentralDeleteClientSecret"`
+	CentralDeleteClientSecret Secret `env:"CENTRAL_DELETE_CLIENT_SECRET" validate:"required_with=CentralDeleteClientID"`
+	CentralIDURL              string `env:"CENTRAL_ID_URL" envDefault:"https://id.sophos.com" validate:"base"`
+	CentralAPIURL             string `env:"CENTRAL_API_URL" envDefault:"https://api.central.sophos.com" validate:"base"`
+	CentralLimits             budget `env:"CENTRAL_LIMITS" envDefault:"10/s,100/m,1000/h,200000/d"`
 
 	CentralTimeout time.Duration `env:"CENTRAL_TIMEOUT" envDefault:"10s" validate:"min=100ms,max=5m"`
 	ActionTimeout  time.Duration `env:"ACTION_TIMEOUT" envDefault:"4s" validate:"min=100ms,max=1m"`
@@ -253,9 +251,6 @@ func (c Config) faults(before faults, needed []string) faults {
 	}
 	if idLocal, apiLocal := loopbackURL(c.CentralIDURL), loopbackURL(c.CentralAPIURL); idLocal != apiLocal {
 		add("CENTRAL_API_URL", "and ROLLCALL_CENTRAL_ID_URL must both be loopback addresses or neither: a real credential must not reach a stand-in")
-	}
-	if c.ActionTimeout > 0 && c.CentralMergeWindow >= c.ActionTimeout {
-		add("CENTRAL_MERGE_WINDOW", "must be shorter than ROLLCALL_ACTION_TIMEOUT: whoever waits so long gets no answer")
 	}
 	c.storeFaults(add)
 	return bad

@@ -122,10 +122,7 @@ func TestSettingsThatCantBeUsedAreFaults(t *testing.T) {
 		{"a budget that allows nothing", "CENTRAL_LIMITS", "0/s"},
 		{"a budget that contradicts itself", "CENTRAL_LIMITS", "10/s,5/m"},
 		{"a span given twice", "CENTRAL_LIMITS", "10/s,20/s"},
-		{"a window that is longer than a caller waits", "CENTRAL_MERGE_WINDOW", "3s"},
-		{"a window as long as an action", "ACTION_TIMEOUT", "500ms"},
-		{"a call for no device", "CENTRAL_MERGE_SIZE", "0"},
-		{"a call whose URL would be too long", "CENTRAL_MERGE_SIZE", "101"},
+		{"a setting of an earlier build", "CENTRAL_MERGE_WINDOW", "500ms"},
 		{"a name that is misspelt", "POLICY_FILES", "p"},
 		{"a file for what is no secret", "MODE_FILE", "m"},
 	} {
@@ -207,9 +204,9 @@ func TestAReplicaMustHaveAnIntentInLiveModeUnlessTheStoreMayLoseThings(t *testin
 
 func TestRetireHoldsWhatItUsesToTheSameBounds(t *testing.T) {
 	_, _, errs := ran(t, []string{
-		"ROLLCALL_CENTRAL_MERGE_SIZE=1000", "ROLLCALL_CENTRAL_MERGE_WINDOW=-1s", "ROLLCALL_REDIS_CLUSTER=true", "ROLLCALL_REDIS_ADDRESSES=nowhere",
+		"ROLLCALL_CENTRAL_TIMEOUT=-1s", "ROLLCALL_REDIS_CLUSTER=true", "ROLLCALL_REDIS_ADDRESSES=nowhere",
 	}, "retire", "--file", "events.ndjson")
-	for _, name := range []string{"CENTRAL_MERGE_SIZE", "CENTRAL_MERGE_WINDOW", "REDIS_ADDRESSES"} {
+	for _, name := range []string{"CENTRAL_TIMEOUT", "REDIS_ADDRESSES"} {
 		if !strings.Contains(errs, "ROLLCALL_"+name+" must be") {
 			t.Errorf("not told: %s\n%s", name, errs)
 		}

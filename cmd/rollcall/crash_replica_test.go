@@ -61,7 +61,7 @@ func newReplica(t *testing.T, c *crash, name string, environ []string) *replica 
 	})
 	r.environ = slices.Concat(environ, []string{
 		"ROLLCALL_MODE=live", "ROLLCALL_CENTRAL_TIMEOUT=1s", "ROLLCALL_ACTION_TIMEOUT=2s",
-		"ROLLCALL_KEY_RATE=100000", "ROLLCALL_CENTRAL_LIMITS=100000/s,1000000/m,10000000/h,100000000/d", "ROLLCALL_CENTRAL_MERGE_WINDOW=50ms",
+		"ROLLCALL_KEY_RATE=100000", "ROLLCALL_CENTRAL_LIMITS=100000/s,1000000/m,10000000/h,100000000/d",
 		"ROLLCALL_REDIS_URL=redis://" + ln.Addr().String(), "ROLLCALL_CENTRAL_ID_URL=" + central.URL, "ROLLCALL_CENTRAL_API_URL=" + central.URL,
 	})
 	return r

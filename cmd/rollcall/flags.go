@@ -56,8 +56,6 @@ type serviceFlags struct {
 	readFlags
 	CentralDeleteClientID         string `placeholder:"ID" help:"Credential used only for deletes (the one for reads)."`
 	CentralDeleteClientSecretFile string `placeholder:"FILE" help:"Its secret."`
-	CentralMergeWindow            string `placeholder:"TIME" help:"How long reads of single devices wait for others where many are asked for (500ms)."`
-	CentralMergeSize              int    `placeholder:"N" help:"How many of them make one call (100)."`
 
 	ActionTimeout string `placeholder:"TIME" help:"One action's answer (4s)."`
 	KeyRate       int    `placeholder:"N" help:"Requests per second and API key (200)."`

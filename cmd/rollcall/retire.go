@@ -146,8 +146,7 @@ func absolute(path string) string {
 // Without --live the mode is dry-run, whatever the service's is.
 func (c *retireCmd) load(p *process) (Config, *inForce, error) {
 	cfg, bad := readConfig(p, append(storeSettings(), "Mode", "PolicyFile", "TokenKeys", "CentralClientID", "CentralClientSecret",
-		"CentralDeleteClientID", "CentralDeleteClientSecret", "CentralIDURL", "CentralAPIURL", "CentralMergeWindow", "CentralMergeSize",
-		"CentralTimeout", "ActionTimeout")...)
+		"CentralDeleteClientID", "CentralDeleteClientSecret", "CentralIDURL", "CentralAPIURL", "CentralTimeout", "ActionTimeout")...)
 	cfg.APIKeysFile, cfg.TLSCert, cfg.TLSKey = "", "", ""
 	force := &inForce{}
 	if more, ok := errors.AsType[faults](force.load(cfg)); ok {

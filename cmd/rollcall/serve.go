@@ -194,28 +194,27 @@ func (s service) actions() (*central.Client, *action.Runner, error) {
 		IDURL: s.cfg.CentralIDURL, APIURL: s.cfg.CentralAPIURL, Timeout: s.cfg.CentralTimeout, Now: time.Now,
 		Read:   central.Credential{ClientID: s.cfg.CentralClientID, ClientSecret: s.cfg.CentralClientSecret.Reveal()},
 		Delete: central.Credential{ClientID: s.cfg.CentralDeleteClientID, ClientSecret: s.cfg.CentralDeleteClientSecret.Reveal()},
-		Budget: s.store.Budget(s.cfg.CentralLimits), Roll: s.store,
-		Shared: s.store, MergeWindow: s.cfg.CentralMergeWindow, MergeSize: s.cfg.CentralMergeSize,
-		Told: s.inventoryRead,
+		Budget: s.store.Budget(s.cfg.CentralLimits), Snapshots: s.store.Snapshots(),
+		OnReading: s.inventoryRead, Groups: func() []string { return s.force.Rules().Params.CentralGroups() },
 	})
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
 	runner := action.New(client, s.store, s.force, s.force.Rules, time.Now, action.Settings{
 		Mode: s.cfg.Mode, ActionTimeout: s.cfg.ActionTimeout, CentralTimeout: s.cfg.CentralTimeout,
-		Installation: s.mark, Roll: s.store,
+		Installation: s.mark, Snapshots: s.store.Snapshots(),
 	})
 	return client, runner, nil
 }
 
-// inventoryRead tells of a tenant's inventory that was read for the roll.
+// inventoryRead tells of a tenant's inventory that was read for the snapshot.
 func (s service) inventoryRead(r central.Reading) {
-	event, says := s.log.Debug(), "the roll was refreshed"
+	event, says := s.log.Debug(), "the snapshot of the inventory was refreshed"
 	switch {
 	case r.Err != nil:
-		event, says = s.log.Warn().Err(r.Err), "the inventory could not be read for the roll; Central is asked for each device"
+		event, says = s.log.Warn().Err(r.Err), "the inventory could not be read for the snapshot; Central is asked for each device"
 	case r.Whole:
-		event, says = s.log.Info(), "the inventory was read for the roll"
+		event, says = s.log.Info(), "the inventory was read for the snapshot"
 	}
 	event.Str("tenantId", r.TenantID).Bool("whole", r.Whole).Int("devices", r.Devices).Dur("tookMs", r.Took).Msg(says)
 }

@@ -33,11 +33,11 @@ type Rules struct {
 // Settings are a Runner's fixed choices.
 type Settings struct {
 	Mode           string
-	ActionTimeout  time.Duration // one action's answer
-	CentralTimeout time.Duration // one call to Central
-	Installation   string        // of the store, as it was when it was found fit; empty = the first that is seen
-	BookTime       time.Duration // for writing down what has happened; 2 s if zero
-	Roll           RollFinder    // where the come-back watch looks between its reads of Central; nil = nowhere
+	ActionTimeout  time.Duration  // one action's answer
+	CentralTimeout time.Duration  // one call to Central
+	Installation   string         // of the store, as it was when it was found fit; empty = the first that is seen
+	BookTime       time.Duration  // for writing down what has happened; 2 s if zero
+	Snapshots      SnapshotFinder // where the come-back watch looks between its reads of Central; nil = nowhere
 }
 
 // Runner runs the actions. It holds no state of its own but the highest audit
@@ -91,6 +91,7 @@ type Result struct {
 	EligibleAt    time.Time
 	Retryable     bool
 	RetryAfter    time.Duration // rounded up to whole seconds on the wire; zero = null
+	TokenTill     time.Time     // until when the token that a retry needs counts; zero = it needs none
 	Next          string
 	Token         string
 	Device        *policy.Device // verify-live only

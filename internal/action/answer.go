@@ -85,14 +85,30 @@ func (res *Result) end(outcome string) {
 	case "failed":
 		res.OK, res.NeedsReview, res.Next = false, true, "ticket-open"
 	}
+	res.wait()
+	res.Retryable = res.RetryAfter > 0
+	res.Summary = res.sentence()
+}
+
+// longestWait is how long a playbook may be told to wait: it can't be parked for days,
+// and the next search finds the device again.
+const longestWait = time.Hour
+
+// wait settles when asking again makes sense, and whether to wait for it: only where
+// that is soon, and the token that is asked with still counts then.
+func (res *Result) wait() {
 	if res.Next == "retry" && res.RetryAfter <= 0 {
 		res.RetryAfter = defaultRetry
 	}
-	if res.Next != "retry" && outcome != "manual" {
+	switch res.Outcome {
+	case "manual", "skip", "keep", "deferred", "pending", "unverified":
+	default:
 		res.RetryAfter = 0
 	}
-	res.Retryable = res.RetryAfter > 0
-	res.Summary = res.sentence()
+	ends := !res.TokenTill.IsZero() && !res.EvaluatedAt.Add(res.RetryAfter).Before(res.TokenTill)
+	if res.Next == "retry" && (res.RetryAfter > longestWait || ends) {
+		res.Next = "stop"
+	}
 }
 
 // code is the code that decided; empty when there is none.

@@ -30,6 +30,15 @@ type deletion struct {
 // returns *Invalid for a token or event that can't be used, ErrState when the
 // ledger does not answer before anything was sent.
 func (r *Runner) Delete(ctx context.Context, call Call, in DeleteInput) (Result, error) {
+	res, err := r.attempt(ctx, call, in)
+	if res.Outcome == "deferred" || res.Outcome == "pending" {
+		res.Token = in.Token // a playbook that keeps only the last answer needs it to ask again
+	}
+	return res, err
+}
+
+// attempt is [Runner.Delete] up to the token that it gives back.
+func (r *Runner) attempt(ctx context.Context, call Call, in DeleteInput) (Result, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	d := &deletion{r: r, call: call, rules: r.rules(), owner: uuid.NewString(), token: in.Token}
@@ -86,7 +95,7 @@ func (d *deletion) identify(ctx context.Context, in DeleteInput) (bool, error) {
 func (d *deletion) begin(dev Ref) {
 	d.mode = d.r.modeFor(dev.TenantID, d.rules.Params)
 	d.res = d.r.result(d.call, "delete", dev, d.mode, d.rules.Params, d.r.now())
-	d.res.TicketID = d.c.TicketID
+	d.res.TicketID, d.res.TokenTill = d.c.TicketID, d.c.Till
 }
 
 // byTicket takes the approval of a ticket that was closed with delete. Any other

@@ -154,7 +154,7 @@ func (d *deletion) deferFor(t *Trouble) {
 // that nothing stands against the delete; else the answer is in d.res.
 func (d *deletion) check(ctx context.Context) (clear bool, err error) {
 	p := d.rules.Params
-	live, trouble := d.r.look(ctx, d.c.Dev, p, true)
+	live, trouble := d.r.look(ctx, d.c.Dev, p, AskAll)
 	// The look took time: what was learnt meanwhile counts.
 	d.rules = d.r.rules()
 	p = d.rules.Params

@@ -34,24 +34,31 @@ func (r *Runner) Evaluate(ctx context.Context, call Call, in EvaluateInput) (Res
 	}
 	live, trouble, fresh := evidence.Live, (*Trouble)(nil), false
 	if !r.usable(evidence, mode, st) {
-		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params)
+		ask := AskNothing
+		if !st.DeletedAt.IsZero() {
+			ask = AskDevice // the snapshot may show it as it was before
+		}
+		live, trouble = r.lookBy(ctx, in.LookBy, dev, rules.Params, ask)
 		fresh, rules = true, r.rules() // the look took time: what was learnt meanwhile counts
 	}
 	f := policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}
 	return r.decide(ctx, call, f, st, trouble, fresh, mode, rules.Params)
 }
 
-// evidence opens verify-live's token; no token is no evidence.
+// evidence opens verify-live's token; no token is no evidence. Playbooks that hand on
+// the newest token they have may give a verdict of the device, which is none either.
 func (r *Runner) evidence(ctx context.Context, token string, dev Ref) (claims, error) {
 	if token == "" {
 		return claims{}, nil
 	}
-	_, c, err := r.open(ctx, "evidence", token, kindEvidence)
-	if err != nil {
+	kind, c, err := r.open(ctx, "evidence", token, kindEvidence, kindVerdict)
+	switch {
+	case err != nil:
 		return claims{}, err
-	}
-	if c.Dev != dev {
+	case c.Dev != dev:
 		return claims{}, &Invalid{Field: "evidence", Problem: "is of another device than the event's"}
+	case kind == kindVerdict:
+		return claims{}, nil
 	}
 	return c, nil
 }
@@ -77,7 +84,7 @@ func (r *Runner) decide(ctx context.Context, call Call, f policy.Facts, st Stand
 	res := r.result(call, "evaluate", dev, mode, p, now)
 	res.Hostname, res.Reasons = name(f.Live, f.Event, st), d.Reasons
 	res.EligibleAt, res.RetryAfter = d.EligibleAt, d.RetryAfter
-	res.TicketID = f.Standing.OpenTicket
+	res.TicketID, res.TokenTill = f.Standing.OpenTicket, now.Add(p.VerdictTTL)
 	res.sawLive(f.Live, d.Activity)
 	res.end(outcomeOf(d.Verdict))
 	n.Mark, n.Eligible = res.mark(call), d.Verdict == policy.Delete

@@ -83,8 +83,8 @@ func (r *Runner) foreign(ctx context.Context, installation string) (bool, error)
 
 // look reads the device live. A limit or an outage of Central's is no failure of
 // this device, so it never counts towards its third.
-func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params, fresh bool) (policy.Live, *Trouble) {
-	live, trouble := r.central.Look(ctx, dev, p.NewestWithin, fresh)
+func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params, ask Ask) (policy.Live, *Trouble) {
+	live, trouble := r.central.Look(ctx, dev, p.NewestWithin, ask)
 	if trouble != nil {
 		live.Own = live.Own || !counts(trouble)
 		if live.Problem == "" {
@@ -97,14 +97,14 @@ func (r *Runner) look(ctx context.Context, dev Ref, p policy.Params, fresh bool)
 
 // lookBy is look for who may ask Central until a time only. Once that has passed
 // it asks no more, and the action answers as one whose own time was up.
-func (r *Runner) lookBy(ctx context.Context, by time.Time, dev Ref, p policy.Params) (policy.Live, *Trouble) {
+func (r *Runner) lookBy(ctx context.Context, by time.Time, dev Ref, p policy.Params, ask Ask) (policy.Live, *Trouble) {
 	if by.IsZero() {
-		return r.look(ctx, dev, p, false)
+		return r.look(ctx, dev, p, ask)
 	}
 	ctx, cancel := context.WithDeadline(ctx, by)
 	defer cancel()
 	if ctx.Err() == nil {
-		return r.look(ctx, dev, p, false)
+		return r.look(ctx, dev, p, ask)
 	}
 	t := &Trouble{Class: Transient, Own: true, Text: "The time for reading the device was up before Central could be asked."}
 	return policy.Live{Status: policy.LiveFailed, At: r.now(), Own: true, Problem: t.Text}, t
@@ -118,7 +118,8 @@ func (r *Runner) verified(n *Note, live policy.Live, trouble *Trouble, p policy.
 	n.Apart = p.Failures.Apart
 	switch live.Status {
 	case policy.LiveFound:
-		n.Verified, n.Fleet, n.Within = true, FleetHeard, p.NewestWithin
+		// What the snapshot shows does not say that the device can be read now.
+		n.Verified, n.Fleet, n.Within = !live.FromSnapshot, FleetHeard, p.NewestWithin
 		if policy.Silent(live, p, r.now()) {
 			n.Fleet = FleetSilent
 		}

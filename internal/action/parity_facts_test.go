@@ -223,7 +223,7 @@ func device(r *rand.Rand, d *policy.Device) {
 	case 15:
 		d.ViaLogin = dice(r, `CORPEX\j.doe`, `WS-1\admin`, `OTHER\j.doe`, "j.doe@corp.example.test", `corpex\ceo`, "j.doe", `CORPEX\r.roe`, `CORPEX\r.roe`)
 	case 16:
-		d.Groups, d.GroupsWhole = one(r, nil, []string{"Workstations"}, []string{"Spare"}), one(r, true, false)
+		d.Groups, d.GroupsWhole = one(r, nil, []policy.Group{{Name: "Workstations"}}, []policy.Group{{Name: "Spare"}}), one(r, true, false)
 	}
 }
 

@@ -36,13 +36,13 @@ type desk struct {
 	action.Central
 	action.Ledger
 	q         *question
-	look      func(context.Context, action.Ref, time.Duration, bool) (policy.Live, *action.Trouble)
+	look      func(context.Context, action.Ref, time.Duration, action.Ask) (policy.Live, *action.Trouble)
 	decisions [][]byte
 }
 
-func (d *desk) Look(ctx context.Context, dev action.Ref, newest time.Duration, _ bool) (policy.Live, *action.Trouble) {
+func (d *desk) Look(ctx context.Context, dev action.Ref, newest time.Duration, _ action.Ask) (policy.Live, *action.Trouble) {
 	if d.look != nil {
-		return d.look(ctx, dev, newest, true)
+		return d.look(ctx, dev, newest, action.AskAll)
 	}
 	return d.q.facts.Live, d.q.own
 }
@@ -234,8 +234,11 @@ func TestTheSampleIsTheSameInDryRunAndLive(t *testing.T) {
 	sim.Load(sample)
 	server := httptest.NewServer(sim)
 	defer server.Close()
+	params := eligibleParams()
+	params.Exclusions = append(slices.Clone(params.Exclusions), policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "shared lab", Owner: "it-ops"})
 	client, err := central.New(central.Options{
 		IDURL: server.URL, APIURL: server.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: time.Minute, Now: clock,
+		Groups: params.CentralGroups,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +257,7 @@ func TestTheSampleIsTheSameInDryRunAndLive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := question{facts: policy.Facts{Event: event}, params: eligibleParams(), now: now, verify: verify}
+			q := question{facts: policy.Facts{Event: event}, params: params, now: now, verify: verify}
 			got := p.mustAgree(t, d.Case, q)
 			if string(got.result.Reasons[0].Code) != d.Want || got.result.Outcome != d.Verdict {
 				t.Errorf("%s: %s %s, want %s %s", d.Case, got.result.Outcome, got.result.Reasons[0].Code, d.Verdict, d.Want)

@@ -18,9 +18,7 @@ type Central interface {
 	// Look reads the device, its same-named siblings and the tenant's newest
 	// last-seen time (not older than newestWithin). Failure is a Status, never
 	// an error: the caller must be able to put it on record.
-	// Where fresh is false the roll may answer for the siblings and the newest
-	// time, while it is young enough.
-	Look(ctx context.Context, dev Ref, newestWithin time.Duration, fresh bool) (policy.Live, *Trouble)
+	Look(ctx context.Context, dev Ref, newestWithin time.Duration, ask Ask) (policy.Live, *Trouble)
 	// Present reads only whether Central has the device now: LiveFound,
 	// LiveNotFound, or LiveFailed / LiveForeignTenant with the trouble.
 	Present(ctx context.Context, dev Ref) (policy.Live, *Trouble)
@@ -37,6 +35,17 @@ type Central interface {
 	// comes without devices, the sequence ends: what was read is not all.
 	Heard(ctx context.Context, tenantID string, since time.Time) iter.Seq2[[]policy.Device, *Trouble]
 }
+
+// Ask says what a look asks Central itself for. The rest may come from the snapshot
+// of the inventory, while that is young enough.
+type Ask uint8
+
+// What is asked for. The zero value asks for all.
+const (
+	AskAll     Ask = iota // delete's look
+	AskDevice             // verify-live's
+	AskNothing            // evaluate's
+)
 
 // Prepared is what is known of a device right before its delete.
 type Prepared struct {
@@ -308,7 +317,9 @@ type Opening struct {
 type Closing struct {
 	Mark
 	TicketID, Decision, DecidedBy, Note, TicketState string
-	MayChange                                        bool // the key has the scope that a change needs
+	OpenedBy                                         string // of the ticket, as it was when SamePerson was judged
+	SamePerson                                       bool   // the one who decides may be the one who opened the ticket
+	MayChange                                        bool   // the key has the scope that a change needs
 	ApprovalID                                       string
 	ApprovalTTL                                      time.Duration
 	Keep                                             *policy.KeepUntil
@@ -333,6 +344,7 @@ type Ticket struct {
 	ClosedAt     time.Time // zero while open
 	Decision     string    // empty while open
 	OpenedBy     string
+	OpenedKey    string // name of the API key that opened it; empty = not on record
 	DecidedBy    string
 	TicketSystem string
 	TicketURL    string
@@ -368,12 +380,12 @@ type Books interface {
 
 // Vitals is what an alert may be set on, over all tenants.
 type Vitals struct {
-	Failures     map[string]int // on record, by kind
-	CircuitsOpen int
-	Paused       int   // tenants; the global switch counts as one
-	Unsettled    int   // deletes whose outcome is not known
-	Unexported   int64 // audit entries not yet written to standard output
-	RollsFailing int   // tenants of which the last reading of the inventory failed, a short while ago
+	Failures         map[string]int // on record, by kind
+	CircuitsOpen     int
+	Paused           int   // tenants; the global switch counts as one
+	Unsettled        int   // deletes whose outcome is not known
+	Unexported       int64 // audit entries not yet written to standard output
+	SnapshotsFailing int   // tenants of which the last reading of the inventory failed, a short while ago
 }
 
 // Exclusion is one row of the feed that keeps devices out of the next search.

@@ -89,7 +89,7 @@ func (r *Runner) closing(call Call, in TicketCloseInput, t Ticket, p policy.Para
 	res.Hostname, res.Outcome = t.Hostname, "closed"
 	c := Closing{
 		Mark: res.mark(call), TicketID: in.TicketID, Decision: in.Decision, DecidedBy: in.DecidedBy, Note: in.Note,
-		TicketState: in.TicketState, MayChange: slices.Contains(call.Scopes, "approve"),
+		TicketState: in.TicketState, OpenedBy: t.OpenedBy, SamePerson: samePerson(t, in.DecidedBy, call.Key, p), MayChange: slices.Contains(call.Scopes, "approve"),
 		ApprovalID: uuid.NewString(), ApprovalTTL: p.ApprovalTTL,
 	}
 	if in.Decision == "keep" {
@@ -99,6 +99,12 @@ func (r *Runner) closing(call Call, in TicketCloseInput, t Ticket, p policy.Para
 		}
 	}
 	return c, nil
+}
+
+// samePerson reports whether the one who decides may be the one who opened the ticket:
+// by name or, where the policy asks for it, by API key. Nobody is nobody else.
+func samePerson(t Ticket, decidedBy, key string, p policy.Params) bool {
+	return t.OpenedBy == "" || policy.SamePerson(t.OpenedBy, decidedBy) || p.SeparateKeys && (t.OpenedKey == "" || t.OpenedKey == key)
 }
 
 // shownFor is what the person who decided the ticket was shown.

@@ -33,6 +33,9 @@ func (r *Runner) TicketOpen(ctx context.Context, call Call, in TicketOpenInput) 
 	if d.staleForTicket() {
 		return d.record(ctx, Note{})
 	}
+	if c.TwoPersons && in.OpenedBy == "" {
+		return Result{}, &Invalid{Field: "openedBy", Problem: "is required: for a VIP's device or a server two persons are needed, the one who opens the ticket and another who decides"}
+	}
 	claimed, err := json.Marshal(c)
 	if err != nil {
 		return Result{}, fmt.Errorf("claims: %w", err)
@@ -81,7 +84,7 @@ func (res Result) ticketed(step TicketStep) (Result, error) {
 	res.Deleted = known(step.Code == policy.AlreadyDeleted)
 	res.Next = "stop"
 	if step.Outcome == "not_found" { // the word is verify-live's too, of a device
-		res.Summary = "No ticket of this id was ever opened."
+		res.Summary, res.NeedsReview = "No ticket of this id was ever opened.", true
 	}
 	return res, nil
 }

@@ -23,7 +23,7 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 	if err != nil {
 		return Result{}, err
 	}
-	live, trouble := r.lookBy(ctx, in.LookBy, dev, p)
+	live, trouble := r.lookBy(ctx, in.LookBy, dev, p, AskDevice)
 	p = r.rules().Params // the look took time: what was learnt meanwhile counts
 	v := policy.Verify(policy.Facts{Event: in.Event, Live: live, Standing: st.Standing}, p, now)
 	res := r.result(call, "verify-live", dev, mode, p, now)
@@ -33,6 +33,9 @@ func (r *Runner) VerifyLive(ctx context.Context, call Call, in VerifyLiveInput) 
 		res.Device = &live.Device
 	}
 	res.end(v.Outcome)
+	if v.Outcome == "unverified" && live.Status == policy.LiveFound {
+		res.Next = "evaluate" // reading it again gives the same; evaluate sends it to a person
+	}
 	return r.recordVerify(ctx, call, res, st, live, trouble, p)
 }
 
@@ -59,8 +62,8 @@ func (r *Runner) recordVerify(ctx context.Context, call Call, res Result, st Sta
 		return res, nil
 	}
 	c := r.newClaims(res.Dev, res.Mode, res.EvaluatedAt, p.EvidenceTTL, at)
-	if c.Live = live; !live.BesideAt.IsZero() { // what comes from a roll answers no longer than that one
-		c.Till = earlier(c.Till, live.BesideAt.Add(rollFresh))
+	if c.Live = live; !live.BesideAt.IsZero() { // what comes from a snapshot answers no longer than that does
+		c.Till = earlier(c.Till, live.BesideAt.Add(SnapshotFresh))
 	}
 	res.Token, err = r.seal(ctx, kindEvidence, c)
 	return res, err

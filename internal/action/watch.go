@@ -25,7 +25,7 @@ const (
 	// whole: it takes all devices that are in use, which Central's limits allow
 	// once a day.
 	watchRest = 23 * time.Hour
-	// watchTraits is how many traits are looked up on the roll at once.
+	// watchTraits is how many traits are looked up on the snapshot at once.
 	watchTraits = 100
 )
 
@@ -33,7 +33,7 @@ const (
 // deleted in the last 30 days: each that is found is put on record as come back,
 // which opens its tenant's circuit. Call it about once an hour, in every replica:
 // a tenant is read once a day by one of them, and again within the hour where its
-// read failed; between, it is looked up on the tenant's roll, where there is a young
+// read failed; between, it is looked up on the tenant's snapshot, where there is a young
 // one. Trouble in one tenant does not keep it from the others; the error
 // tells of all, and is ErrState where the ledger did not answer.
 func (r *Runner) Watch(ctx context.Context) error {
@@ -69,7 +69,7 @@ func (r *Runner) watchlists(ctx context.Context) ([]*watchlist, error) {
 	return lists, nil
 }
 
-// watch reads one tenant, if it is this process's turn, or looks at its roll.
+// watch reads one tenant, if it is this process's turn, or looks at its snapshot.
 func (r *Runner) watch(ctx context.Context, w *watchlist) error {
 	task := "watch:" + w.tenantID
 	mine, err := r.ledger.Turn(ctx, task, watchTurn)
@@ -77,7 +77,7 @@ func (r *Runner) watch(ctx context.Context, w *watchlist) error {
 		return err
 	}
 	if !mine {
-		return r.watchRoll(ctx, w)
+		return r.watchSnapshot(ctx, w)
 	}
 	trouble := r.listen(ctx, w)
 	fault := r.cameBack(ctx, w, trouble == nil)
@@ -108,17 +108,17 @@ func (r *Runner) listen(ctx context.Context, w *watchlist) *Trouble {
 	return nil
 }
 
-// watchRoll looks a tenant's deleted devices up on its roll, if it is young and this
+// watchSnapshot looks a tenant's deleted devices up on its snapshot, if it is young and this
 // process's turn: Central is not asked.
-func (r *Runner) watchRoll(ctx context.Context, w *watchlist) error {
-	if r.set.Roll == nil {
+func (r *Runner) watchSnapshot(ctx context.Context, w *watchlist) error {
+	if r.set.Snapshots == nil {
 		return nil
 	}
-	f, err := r.set.Roll.Find(ctx, w.tenantID, nil)
+	f, err := r.set.Snapshots.Find(ctx, w.tenantID, nil)
 	if err != nil || !f.State.Young() {
 		return err
 	}
-	mine, err := r.ledger.Turn(ctx, "watch-roll:"+w.tenantID, watchTurn)
+	mine, err := r.ledger.Turn(ctx, "watch-snapshot:"+w.tenantID, watchTurn)
 	if err != nil || !mine {
 		return err
 	}
@@ -126,11 +126,11 @@ func (r *Runner) watchRoll(ctx context.Context, w *watchlist) error {
 	return errors.Join(err, r.cameBack(ctx, w, whole))
 }
 
-// recall hears of the devices on the roll that bear a trait of the list; whole is
-// false where the roll did not last until all were looked up.
+// recall hears of the devices on the snapshot that bear a trait of the list; whole is
+// false where the snapshot did not last until all were looked up.
 func (r *Runner) recall(ctx context.Context, w *watchlist) (whole bool, err error) {
 	for traits := range slices.Chunk(slices.Collect(maps.Keys(w.by)), watchTraits) {
-		f, err := r.set.Roll.Find(ctx, w.tenantID, traits)
+		f, err := r.set.Snapshots.Find(ctx, w.tenantID, traits)
 		if err != nil || !f.State.Young() {
 			return false, err
 		}

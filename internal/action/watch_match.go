@@ -72,10 +72,10 @@ func (w *watchlist) hear(d policy.Device) {
 	}
 }
 
-// recall hears what a roll has of some of the list's traits. A device is heard once,
+// recall hears what a snapshot has of some of the list's traits. A device is heard once,
 // though it may bear several, and like in a read of Central only if something was
 // heard of it since the oldest delete. Of a trait that is not told nobody is known.
-func (w *watchlist) recall(f RollFinds) {
+func (w *watchlist) recall(f SnapshotFinds) {
 	if w.recalled == nil {
 		w.recalled = map[string]bool{}
 	}

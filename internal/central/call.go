@@ -30,17 +30,12 @@ type request struct {
 	header map[string]string
 	form   string // body of a POST
 	limit  int64
-	fare   fare
+	kind   action.CallKind // whose share of the budget it takes; empty = CallSingle
 }
 
-// fare is how a call is taken from the budget.
-type fare int
-
-const (
-	single fare = iota
-	inBulk      // a read of many devices, which leaves room for the others
-	paid        // its first try was taken already
-)
+// paid is the kind of a call whose first try was taken from the budget already; a
+// second one is of the kind check.
+const paid action.CallKind = "paid"
 
 // reply is an answer that came whole.
 type reply struct {
@@ -122,8 +117,8 @@ func (a *account) sign(ctx context.Context, rq request) (signed request, token s
 
 // pay takes a try from the budget, unless that was done.
 func (a *account) pay(ctx context.Context, rq *request) *action.Trouble {
-	if rq.fare == paid {
-		rq.fare = single
+	if rq.kind == paid {
+		rq.kind = action.CallCheck
 		return nil
 	}
 	if _, _, trouble := a.sign(ctx, *rq); trouble != nil { // what can't be sent takes nothing of the budget

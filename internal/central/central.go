@@ -1,12 +1,11 @@
 // Package central decides how Sophos Central is asked: which host may see a
 // token, what counts as an answer, what may be tried again, which reads are made
-// together or answered from the roll, and when a DELETE may leave. It refuses to
+// together or answered from the snapshot, and when a DELETE may leave. It refuses to
 // know what an answer means for a device: whatever is not plainly found or plainly
 // not found is handed on as a failure.
 package central
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,9 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"rollcall/internal/action"
+	"rollcall/internal/policy"
 )
 
 // Credential is a client of Central's API.
@@ -40,18 +38,14 @@ type Options struct {
 	Delete        Credential    // used only for deletes; empty = Read
 	Timeout       time.Duration // of one call
 	Now           func() time.Time
-	TLS           *tls.Config   // nil = the system's roots
-	Budget        action.Budget // of calls per credential; nil = unlimited
-	Roll          action.Roll   // the inventories as they were last read; nil = Central is always asked itself
-	// Shared are the reads of single devices that are made together with other
-	// processes; nil = each makes its own. MergeWindow is how long a read waits for
-	// others where many ask, and MergeSize how many devices one call may name; zero =
-	// 500 ms and 100.
-	Shared      action.SharedReads
-	MergeWindow time.Duration
-	MergeSize   int
-	// Told is told how each reading of an inventory for the roll ended; nil = nobody is.
-	Told func(Reading)
+	TLS           *tls.Config      // nil = the system's roots
+	Budget        action.Budget    // of calls per credential; nil = unlimited
+	Snapshots     action.Snapshots // the inventories as they were last read; nil = Central is always asked itself
+	// Groups are the globs over groups of Central's that the policy in force names;
+	// nil = none. Only where there are some are groups read.
+	Groups func() []string
+	// OnReading is called when a reading of an inventory has ended; nil = nothing is.
+	OnReading func(Reading)
 	// Dial opens connections; nil = a plain dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -66,16 +60,18 @@ type Client struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	http    *http.Client
 	budget  action.Budget
-	roll    action.Roll
-	told    func(Reading)
-	aside   sync.WaitGroup  // readings of inventories, and reads for many
+	snaps   action.Snapshots
+	onRead  func(Reading)
+	aside   sync.WaitGroup  // readings of inventories, and reads for several callers
 	ending  context.Context // ends them
 	end     context.CancelFunc
-	merging merger
-	shared  action.SharedReads
-	sharing sharing
+	batches sync.Map // tenant -> *batch
 	reads   *account
 	deletes *account
+
+	groups  func() []string
+	tenants memo[*policy.TenantGroups] // by tenant and globs; for looks without a snapshot
+	kept    sync.Map                   // tenant -> keptGroups, as the snapshot has them
 
 	newest memo[time.Time] // newest last-seen time by tenant
 	counts memo[int]       // number of devices by tenant
@@ -96,15 +92,16 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		return nil, errors.New("timeout must be positive")
 	}
-	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, roll: o.Roll, told: o.Told, shared: o.Shared}
-	c.merging = merger{busy: cmp.Or(o.MergeWindow, mergeWindow), size: cmp.Or(o.MergeSize, mergeSize)}
-	c.sharing.id = uuid.NewString()
+	c := &Client{hosts: h, timeout: o.Timeout, now: o.Now, tls: o.TLS, dial: o.Dial, budget: o.Budget, snaps: o.Snapshots, onRead: o.OnReading, groups: o.Groups}
 	c.ending, c.end = context.WithCancel(context.Background())
 	if c.now == nil {
 		c.now = time.Now
 	}
-	if c.told == nil {
-		c.told = func(Reading) {}
+	if c.groups == nil {
+		c.groups = func() []string { return nil }
+	}
+	if c.onRead == nil {
+		c.onRead = func(Reading) {}
 	}
 	if c.dial == nil {
 		c.dial = (&net.Dialer{Timeout: o.Timeout}).DialContext
@@ -118,7 +115,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends readings of inventories and reads for many, and frees idle
+// Close ends readings of inventories and reads for several callers, and frees idle
 // connections. Other calls under way end by themselves.
 func (c *Client) Close() {
 	c.end()

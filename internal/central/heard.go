@@ -40,8 +40,8 @@ func (c *Client) heard(ctx context.Context, tenantID string, since time.Time, at
 		h := hearing{since: since, pace: at, yield: yield, seen: map[string]bool{}}
 		query := fleetQuery()
 		query.Set("lastSeenAfter", since.UTC().Format(centralLayout))
-		trouble = c.pages(ctx, p, whatHeard, query, at.most, single, func(devices []policy.Device, total int) (bool, *action.Trouble) {
-			return h.take(ctx, devices, total)
+		trouble = c.pages(ctx, p, walk{what: whatHeard, query: query, most: at.most}, func(devices []policy.Device, in page) (bool, *action.Trouble) {
+			return h.take(ctx, devices, announced(in.Pages.Items))
 		})
 		if h.enough {
 			return

@@ -61,7 +61,7 @@ func (f *fleet) read(ctx context.Context) bool {
 	if trouble == nil {
 		query := fleetQuery()
 		f.resume(query)
-		trouble = f.c.rawPages(ctx, f.seat.place, whatInventory, query, fleetPages, inBulk, f.take)
+		trouble = f.c.rawPages(ctx, f.seat.place, walk{what: whatInventory, query: query, most: fleetPages, kind: action.CallBulk}, f.take)
 		if trouble != nil && trouble.Status == http.StatusForbidden && !trouble.Outage && !f.begun {
 			f.c.reads.distrust(f.seat.id)
 			f.seat.trouble = trouble

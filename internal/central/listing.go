@@ -133,7 +133,7 @@ func (l *listing) read(ctx context.Context) *action.Trouble {
 func (l *listing) page(ctx context.Context, n int) (tenantPage, *action.Trouble) {
 	u := l.c.hosts.api.JoinPath(l.who.kind, "v1/tenants")
 	u.RawQuery = url.Values{"page": {strconv.Itoa(n)}, "pageSize": {strconv.Itoa(tenantsPage)}, "pageTotal": {"true"}}.Encode()
-	r, trouble := l.c.reads.get(ctx, request{what: whatTenants, url: u, header: l.who.header(), limit: maxList, fare: inBulk})
+	r, trouble := l.c.reads.get(ctx, request{what: whatTenants, url: u, header: l.who.header(), limit: maxList, kind: action.CallBulk})
 	if trouble != nil {
 		return tenantPage{}, trouble
 	}

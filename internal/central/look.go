@@ -17,47 +17,68 @@ import (
 // whatDevice is what people read about reading one device.
 const whatDevice = "reading the device"
 
-// Look implements [action.Central]. The device, its same-named siblings and the
-// tenant's newest sign of life are all needed: one that can't be read fails the
-// whole look. The first and the last are asked at the same time.
-//
-// Where the roll may answer for what lies beside the device, only the device is
-// read, together with others that are asked for at the same time.
-func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration, fresh bool) (policy.Live, *action.Trouble) {
+// look reads all but groups. The device, its same-named siblings and the tenant's
+// newest sign of life are all needed: one that can't be read fails the whole look.
+func (c *Client) look(ctx context.Context, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
 	p, live, trouble := c.locate(ctx, c.reads, dev)
 	if trouble != nil {
 		return live, trouble
 	}
-	var roll rollSays
-	if !fresh && c.roll != nil {
-		if roll, trouble = c.rollAwaited(ctx, p); trouble != nil {
-			return c.failed(trouble), trouble
+	if ask == action.AskAll {
+		return c.lookCentral(ctx, p, dev, newestWithin, plan{kind: action.CallSingle})
+	}
+	v := c.view(ctx, p, dev)
+	if ask == action.AskNothing {
+		if live, ok := c.fromSnapshot(ctx, p, dev, v, newestWithin); ok {
+			return live, nil
 		}
 	}
+	live, trouble = c.lookCentral(ctx, p, dev, newestWithin, plan{kind: v.kind(), batched: true, young: v.young})
+	if trouble != nil && trouble.Limited && trouble.Own {
+		mine := *trouble
+		mine.RetryAfter = v.sooner(trouble.RetryAfter)
+		return c.failed(&mine), &mine
+	}
+	return live, trouble
+}
+
+// plan is how a look asks Central.
+type plan struct {
+	kind    action.CallKind
+	batched bool // the device is read with others that are asked for at that time
+	young   bool // the snapshot will probably answer for what lies beside the device
+}
+
+// lookCentral reads the device, and what lies beside it too where the snapshot can't
+// answer for that. The newest sign of life is asked for at the same time.
+func (c *Client) lookCentral(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration, how plan) (live policy.Live, trouble *action.Trouble) {
 	aside, cancel := context.WithCancel(ctx)
 	defer cancel()
 	newest := sync.OnceValue(func() fetched[time.Time] {
-		at, trouble := c.newestSeen(aside, p, newestWithin)
+		at, trouble := c.newestSeen(aside, p, newestWithin, how.kind)
 		return fetched[time.Time]{at, trouble}
 	})
-	if !roll.young {
+	if !how.young {
 		go newest()
 	}
-	if fresh || c.roll == nil {
-		live, _, trouble = c.read(ctx, c.reads, p, dev, "full", single)
+	if how.batched {
+		live, trouble = c.readBatched(ctx, p, dev, how.kind)
 	} else {
-		live, trouble = c.readMerged(ctx, p, dev, roll.busy)
+		live, _, trouble = c.read(ctx, c.reads, p, dev, "full", how.kind)
 	}
-	if live.Status != policy.LiveFound || roll.young && c.fromRoll(ctx, p, &live, newestWithin, roll.busy) {
+	if live.Status != policy.LiveFound {
 		return live, trouble
 	}
-	live.SameNamed, trouble = c.sameNamed(ctx, p, live.Device)
+	around := c.around(ctx, p, live.Device)
+	if how.batched && c.besides(ctx, p, &live, around, newestWithin) {
+		return live, nil
+	}
+	live.SameNamed, trouble = c.sameNamed(ctx, p, live.Device, how.kind)
 	if trouble != nil {
 		return c.failed(trouble), trouble
 	}
-	if len(live.SameNamed) > 1 {
-		c.ontoRoll(ctx, p, live.SameNamed)
-	}
+	live.SameNamed = append(live.SameNamed, around.namelessBeside(live.Device, live.SameNamed)...)
+	c.correct(ctx, p, append([]policy.Device{live.Device}, live.SameNamed...))
 	n := newest()
 	if n.trouble != nil {
 		return c.failed(n.trouble), n.trouble
@@ -68,28 +89,13 @@ func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 	return live, nil
 }
 
-// fromRoll adds what lies beside a device from the roll; false where Central is to
-// be asked itself.
-func (c *Client) fromRoll(ctx context.Context, p place, live *policy.Live, newestWithin time.Duration, busy bool) bool {
-	same, st, ok := c.siblings(ctx, p, live.Device)
-	if !ok {
-		return false
-	}
-	live.SameNamed = c.confirm(ctx, p, live.Device, same, busy)
-	live.BesideAt = c.now().Add(st.At.Sub(st.Now))
-	if newest := st.Newest; !newest.IsZero() && !newest.Before(c.now().Add(-newestWithin)) {
-		live.NewestSeenAt = policy.Is(newest)
-	}
-	return true
-}
-
 // Present implements [action.Central] by one read.
 func (c *Client) Present(ctx context.Context, dev action.Ref) (policy.Live, *action.Trouble) {
 	p, live, trouble := c.locate(ctx, c.reads, dev)
 	if trouble != nil {
 		return live, trouble
 	}
-	live, _, trouble = c.read(ctx, c.reads, p, dev, "basic", single)
+	live, _, trouble = c.read(ctx, c.reads, p, dev, "basic", action.CallSingle)
 	return live, trouble
 }
 
@@ -116,8 +122,8 @@ func (c *Client) failed(t *action.Trouble) policy.Live {
 }
 
 // read reads one device by its id, and its record as Central gave it.
-func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, view string, f fare) (policy.Live, []byte, *action.Trouble) {
-	r, trouble := a.get(ctx, request{what: whatDevice, limit: maxSingle, header: p.header(), fare: f,
+func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, view string, kind action.CallKind) (policy.Live, []byte, *action.Trouble) {
+	r, trouble := a.get(ctx, request{what: whatDevice, limit: maxSingle, header: p.header(), kind: kind,
 		url: p.url(url.Values{"view": {view}}, url.PathEscape(dev.EndpointID))})
 	if trouble != nil {
 		if trouble.Outage || trouble.Status == http.StatusUnauthorized || trouble.Status == http.StatusForbidden || trouble.Status == http.StatusNotFound {
@@ -127,7 +133,7 @@ func (c *Client) read(ctx context.Context, a *account, p place, dev action.Ref, 
 	}
 	live := policy.Live{At: c.now(), CentralTime: clockOf(r.header)}
 	if r.notFound() {
-		c.offRoll(ctx, dev)
+		c.remove(ctx, dev)
 		live.Status = policy.LiveNotFound
 		return live, nil, nil
 	}

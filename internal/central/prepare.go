@@ -30,7 +30,7 @@ func (c *Client) Prepare(ctx context.Context, dev action.Ref) (action.Prepared, 
 		return action.Prepared{}, trouble
 	}
 	var raw []byte
-	live, raw, trouble = c.read(ctx, c.deletes, p, dev, "full", single)
+	live, raw, trouble = c.read(ctx, c.deletes, p, dev, "full", action.CallSingle)
 	switch {
 	case trouble != nil:
 		return action.Prepared{}, trouble
@@ -57,7 +57,7 @@ func (c *Client) count(ctx context.Context, tenantID string) (int, time.Duration
 	if trouble != nil || p.foreign {
 		return 0, 0, trouble
 	}
-	in, trouble := c.page(ctx, p, whatCount, url.Values{"pageSize": {"1"}, "pageTotal": {"true"}, "view": {"basic"}, "sort": {"id"}}, single)
+	in, trouble := c.page(ctx, p, walk{what: whatCount, query: url.Values{"pageSize": {"1"}, "pageTotal": {"true"}, "view": {"basic"}, "sort": {"id"}}})
 	if trouble != nil {
 		return 0, 0, trouble
 	}

@@ -93,7 +93,7 @@ func machine(id, hostname string, seen time.Time) map[string]any {
 // look looks at the one device and checks what must hold of every answer.
 func (r *rig) look(ctx context.Context, tb testing.TB) (policy.Live, *action.Trouble) {
 	tb.Helper()
-	live, trouble := r.Look(ctx, dev, time.Hour, true)
+	live, trouble := r.Look(ctx, dev, time.Hour, action.AskAll)
 	sound(tb, live, trouble)
 	return live, trouble
 }

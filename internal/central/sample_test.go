@@ -14,10 +14,10 @@ import (
 // TestSampleGivesItsReasons looks every sample device up, and asks the policy of
 // the README's example: each must come out as its case says.
 func TestSampleGivesItsReasons(t *testing.T) {
-	r := newRig(t, func(o *centralsim.Options) { o.ID = centralsim.SampleTenant }, nil)
+	p := examplePolicy(t)
+	r := newRig(t, func(o *centralsim.Options) { o.ID = centralsim.SampleTenant }, func(o *Options) { o.Groups = p.CentralGroups })
 	sample := centralsim.Sample(r.clock())
 	r.sim.Load(sample)
-	p := examplePolicy(t)
 	for _, s := range sample {
 		t.Run(s.Case, func(t *testing.T) {
 			doc, err := json.Marshal(s.Event)
@@ -28,7 +28,7 @@ func TestSampleGivesItsReasons(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			live, trouble := r.Look(t.Context(), action.Ref{TenantID: event.Central.TenantID.Value, EndpointID: event.Central.ID.Value}, time.Hour, true)
+			live, trouble := r.Look(t.Context(), action.Ref{TenantID: event.Central.TenantID.Value, EndpointID: event.Central.ID.Value}, time.Hour, action.AskAll)
 			sound(t, live, trouble)
 			got := policy.Evaluate(policy.Facts{Event: event, Live: live}, p, r.clock())
 			verdict := map[policy.Verdict]string{policy.Manual: "manual", policy.Skip: "skip", policy.Keep: "keep", policy.Delete: "delete"}[got.Verdict]
@@ -56,6 +56,7 @@ func examplePolicy(tb testing.TB) policy.Params {
 	p.DisabledOUs = []policy.DN{dn("OU=Disabled,DC=corp,DC=example,DC=test")}
 	p.Domains = map[string]string{"CORPEX": "corp.example.test"}
 	p.VIP = policy.VIP{Groups: []policy.DN{dn("CN=VIP,OU=Groups,DC=corp,DC=example,DC=test")}, Users: []string{`corpex\ceo`}, Hostnames: []string{"exec-*"}}
-	p.Exclusions = []policy.Exclusion{{ID: "lab", Hostnames: []string{"lab-*"}, Reason: "shared lab", Owner: "it-ops"}}
+	p.Exclusions = []policy.Exclusion{{ID: "lab", Hostnames: []string{"lab-*"}, Reason: "shared lab", Owner: "it-ops"},
+		{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "shared lab", Owner: "it-ops"}}
 	return p
 }

@@ -13,17 +13,12 @@ import (
 	"rollcall/internal/policy"
 )
 
-// What people read about these calls.
-const (
-	whatSearch = "searching devices of the same name"
-	whatNewest = "asking for the newest sign of life"
-)
+// whatNewest is what people read about asking for the newest sign of life.
+const whatNewest = "asking for the newest sign of life"
 
 const (
-	maxPages      = 100  // of a search; more is no name any more
 	fleetPages    = 4000 // of a whole fleet: two million devices
 	newestPages   = 5    // looked through for a sign of life
-	contains      = 10   // characters that the name filter is sure to look at
 	newestKept    = time.Minute
 	newestSize    = 50
 	largestPage   = 500
@@ -38,75 +33,6 @@ type page struct {
 		Items   *json.Number `json:"items"`
 	} `json:"pages"`
 	clock policy.Field[time.Time] // Central's
-}
-
-// sameNamed returns all records of the tenant with the device's short name, the
-// device among them. Filters narrow, they never decide: names are compared here.
-// The full name is asked for first. Where the device itself is not among what
-// came back, the filter may be one that looks at ten characters only.
-func (c *Client) sameNamed(ctx context.Context, p place, dev policy.Device) ([]policy.Device, *action.Trouble) {
-	name := policy.BareName(dev.Hostname.Value)
-	if !dev.Hostname.Known() || name == "" {
-		return []policy.Device{dev}, nil
-	}
-	values := []string{name}
-	if first := []rune(name); len(first) > contains {
-		values = append(values, strings.TrimSpace(string(first[:contains])))
-	}
-	for _, value := range values {
-		all, trouble := c.list(ctx, p, value)
-		if trouble != nil {
-			return nil, trouble
-		}
-		if same, found := named(all, dev, name); found {
-			return same, nil
-		}
-	}
-	return nil, unusable(whatSearch, "the device itself is not among them")
-}
-
-// named picks those of the name, and reports whether the device is among them.
-func named(all []policy.Device, dev policy.Device, name string) (same []policy.Device, found bool) {
-	for _, d := range all {
-		// One whose name can't be read came because of it: it may be the same.
-		if d.Hostname.Known() && !strings.EqualFold(policy.BareName(d.Hostname.Value), name) {
-			continue
-		}
-		found = found || d.ID.Known() && strings.EqualFold(d.ID.Value, dev.ID.Value)
-		same = append(same, d)
-	}
-	return same, found
-}
-
-// list reads all devices whose name contains a value, page by page, and makes
-// sure that they are all there.
-func (c *Client) list(ctx context.Context, p place, value string) ([]policy.Device, *action.Trouble) {
-	query := fleetQuery()
-	query.Set("hostnameContains", value)
-	var all []policy.Device
-	seen, promised := map[string]bool{}, -1
-	trouble := c.pages(ctx, p, whatSearch, query, maxPages, single, func(devices []policy.Device, total int) (bool, *action.Trouble) {
-		promised = max(promised, total)
-		for _, d := range devices {
-			if id := strings.ToLower(d.ID.Value); d.ID.Known() {
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
-			}
-			all = append(all, d)
-		}
-		return true, nil
-	})
-	switch {
-	case trouble != nil:
-		return nil, trouble
-	case promised < 0, promised == 0 && len(all) > 0:
-		return nil, unusable(whatSearch, "it does not say how many devices there are")
-	case len(all) < promised:
-		return nil, unusable(whatSearch, "fewer devices came than were announced")
-	}
-	return all, nil
 }
 
 // fleetQuery asks for all devices of a tenant, the largest pages of them, and for how
@@ -124,22 +50,31 @@ func announced(n *json.Number) int {
 	return -1
 }
 
+// walk is a way through the pages of a list.
+type walk struct {
+	what  string // for people
+	query url.Values
+	most  int             // pages
+	kind  action.CallKind // of each call; empty = CallSingle
+	each  time.Duration   // that one page may take, with the wait for its turn; zero = as long as the caller has time
+}
+
 // pages walks through pages until there are no more, or take has enough. A page
 // key that comes again, a page without items and too many pages are failures,
 // never an end. A bulk read leaves room for others, and others will rest on it: a
 // process whose clock is not Central's does not make it, nor one whose clock was
 // ahead when it began and was set right since.
-func (c *Client) pages(ctx context.Context, p place, what string, query url.Values, most int, f fare, take func(devices []policy.Device, total int) (more bool, t *action.Trouble)) *action.Trouble {
+func (c *Client) pages(ctx context.Context, p place, w walk, take func([]policy.Device, page) (more bool, t *action.Trouble)) *action.Trouble {
 	begun := c.now()
-	return c.rawPages(ctx, p, what, query, most, f, func(in page) (bool, *action.Trouble) {
-		if f == inBulk && !oneClock(in.clock, begun, c.now()) {
-			return false, unusable(what, "it does not say when it was made, or its clock and this service's differ by more than five minutes")
+	return c.rawPages(ctx, p, w, func(in page) (bool, *action.Trouble) {
+		if w.kind == action.CallBulk && !oneClock(in.clock, begun, c.now()) {
+			return false, unusable(w.what, "it does not say when it was made, or its clock and this service's differ by more than five minutes")
 		}
 		devices, trouble := parseAll(*in.Items)
 		if trouble != nil {
 			return false, trouble
 		}
-		return take(devices, announced(in.Pages.Items))
+		return take(devices, in)
 	})
 }
 
@@ -151,10 +86,10 @@ func oneClock(central policy.Field[time.Time], begun, now time.Time) bool {
 }
 
 // rawPages is pages for who wants the records as they came.
-func (c *Client) rawPages(ctx context.Context, p place, what string, query url.Values, most int, f fare, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
-	used := map[string]bool{query.Get("pageFromKey"): true}
-	for range most {
-		in, trouble := c.page(ctx, p, what, query, f)
+func (c *Client) rawPages(ctx context.Context, p place, w walk, take func(page) (more bool, t *action.Trouble)) *action.Trouble {
+	used := map[string]bool{w.query.Get("pageFromKey"): true}
+	for range w.most {
+		in, trouble := c.page(ctx, p, w)
 		if trouble != nil {
 			return trouble
 		}
@@ -164,12 +99,12 @@ func (c *Client) rawPages(ctx context.Context, p place, what string, query url.V
 			return trouble
 		}
 		if used[key] {
-			return unusable(what, "its pages go round in a circle")
+			return unusable(w.what, "its pages go round in a circle")
 		}
 		used[key] = true
-		query.Set("pageFromKey", key)
+		w.query.Set("pageFromKey", key)
 	}
-	return unusable(what, "it has too many pages")
+	return unusable(w.what, "it has too many pages")
 }
 
 // next is the key of the page after this one; empty = there is none.
@@ -181,10 +116,15 @@ func (p page) next() string {
 }
 
 // page reads one page of a list that may have more.
-func (c *Client) page(ctx context.Context, p place, what string, query url.Values, f fare) (page, *action.Trouble) {
-	in, trouble := c.devices(ctx, p, what, query, f)
+func (c *Client) page(ctx context.Context, p place, w walk) (page, *action.Trouble) {
+	if w.each > 0 {
+		until, cancel := context.WithTimeout(ctx, w.each)
+		defer cancel()
+		ctx = until
+	}
+	in, trouble := c.devices(ctx, p, w.what, w.query, w.kind)
 	if trouble == nil && in.Pages == nil {
-		trouble = unusable(what, "it does not say whether it is whole")
+		trouble = unusable(w.what, "it does not say whether it is whole")
 	}
 	if trouble != nil {
 		return page{}, trouble
@@ -193,8 +133,8 @@ func (c *Client) page(ctx context.Context, p place, what string, query url.Value
 }
 
 // devices asks for devices once.
-func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, f fare) (page, *action.Trouble) {
-	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), fare: f})
+func (c *Client) devices(ctx context.Context, p place, what string, query url.Values, kind action.CallKind) (page, *action.Trouble) {
+	r, trouble := c.reads.get(ctx, request{what: what, limit: maxList, header: p.header(), url: p.url(query), kind: kind})
 	if trouble == nil && r.status == http.StatusNotFound {
 		trouble = r.refusedList(what)
 	}
@@ -277,10 +217,10 @@ func fewest(a, b int) int {
 // newestSeen is the newest time at which Central heard from any device of the
 // tenant; zero when that was longer ago than within. Silence is asked for anew
 // each time, a sign of life is good for a minute.
-func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
+func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration, kind action.CallKind) (time.Time, *action.Trouble) {
 	key := strings.ToLower(p.tenantID) + " " + within.String()
 	at, trouble := c.newest.get(ctx, c, key, func(ctx context.Context) (time.Time, time.Duration, *action.Trouble) {
-		at, trouble := c.askNewest(ctx, p, within)
+		at, trouble := c.askNewest(ctx, p, within, kind)
 		if trouble != nil || at.IsZero() {
 			return at, 0, trouble
 		}
@@ -295,10 +235,10 @@ func (c *Client) newestSeen(ctx context.Context, p place, within time.Duration) 
 
 // askNewest looks for the newest sign of life, page by page. Times in the future
 // are some device's wrong clock and no sign of anything.
-func (c *Client) askNewest(ctx context.Context, p place, within time.Duration) (time.Time, *action.Trouble) {
+func (c *Client) askNewest(ctx context.Context, p place, within time.Duration, kind action.CallKind) (time.Time, *action.Trouble) {
 	now, newest, n := c.now(), time.Time{}, 0
 	query := url.Values{"lastSeenAfter": {now.Add(-within).UTC().Format(centralLayout)}, "view": {"full"}, "sort": {"lastSeenAt:desc"}, "pageSize": {strconv.Itoa(newestSize)}}
-	trouble := c.pages(ctx, p, whatNewest, query, newestPages, single, func(devices []policy.Device, _ int) (bool, *action.Trouble) {
+	trouble := c.pages(ctx, p, walk{what: whatNewest, query: query, most: newestPages, kind: kind}, func(devices []policy.Device, _ page) (bool, *action.Trouble) {
 		for _, d := range devices {
 			at := d.LastSeenAt.Value
 			if d.LastSeenAt.Known() && !at.Before(now.Add(-within)) && !at.After(now.Add(policy.MaxSkew)) && at.After(newest) {

@@ -1,6 +1,7 @@
 package central
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -18,11 +19,14 @@ const (
 )
 
 // The most that a call is booked ahead. Calls are made in the order in which they
-// are booked: one booked far ahead would hold up all that come after it, so bulk
-// reads wait without having booked.
+// are booked: one booked far ahead would hold up all that come after it. So bulk reads
+// book no further ahead than an action can wait, and wait for the rest without having
+// booked. One that was refused twice in a row, since actions always are ahead, books a
+// little further than they do.
 const (
-	aheadSingle = time.Minute
-	aheadBulk   = time.Second
+	aheadSingle  = time.Minute
+	aheadBulk    = 3 * time.Second
+	aheadStarved = 5 * time.Second
 )
 
 // spend takes one call of the credential's budget, and waits for its turn as long
@@ -32,11 +36,15 @@ func (a *account) spend(ctx context.Context, rq request) *action.Trouble {
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline) - answerTime
 	}
-	if rq.fare != inBulk {
-		return a.spendWithin(ctx, rq.what, action.CallSingle, min(left, aheadSingle))
+	if rq.kind != action.CallBulk {
+		return a.spendWithin(ctx, rq.what, cmp.Or(rq.kind, action.CallSingle), min(left, aheadSingle))
 	}
-	for {
-		t := a.spendWithin(ctx, rq.what, action.CallBulk, min(left, aheadBulk))
+	for tries := 0; ; tries++ {
+		ahead := aheadBulk
+		if tries > 1 {
+			ahead = aheadStarved
+		}
+		t := a.spendWithin(ctx, rq.what, action.CallBulk, min(left, ahead))
 		if t == nil || !t.Limited {
 			return t
 		}

@@ -91,7 +91,7 @@ func TestIDsThatAreNoUUIDsAreNotAskedFor(t *testing.T) {
 	r := newRig(t, nil, nil)
 	for _, ref := range []action.Ref{{TenantID: tenantID, EndpointID: "../delete"}, {TenantID: "x", EndpointID: deviceID}, {},
 		{TenantID: tenantID, EndpointID: "{" + deviceID + "}"}, {TenantID: tenantID, EndpointID: "urn:uuid:" + deviceID}} {
-		live, trouble := r.Look(t.Context(), ref, time.Hour, true)
+		live, trouble := r.Look(t.Context(), ref, time.Hour, action.AskAll)
 		sound(t, live, trouble)
 		if sent := r.Delete(t.Context(), ref, r.clock().Add(time.Second)); live.Status != policy.LiveFailed || sent.Kind != action.NotSent {
 			t.Errorf("%v: %+v, %+v", ref, live, sent)

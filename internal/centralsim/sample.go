@@ -60,16 +60,17 @@ func (s *Sim) Load(sample []SampleDevice) {
 //	last-seen-missing LAST_SEEN_MISSING · last-seen-invalid LAST_SEEN_INVALID
 //	never-seen NEVER_SEEN · last-seen-future CLOCK_SKEW
 //	too-young NOT_INACTIVE_LONG_ENOUGH · grace GRACE_PERIOD
-//	vip VIP · owner-unknown OWNER_UNKNOWN · owner-mismatch OWNER_MISMATCH · server SERVER · macos, linux PLATFORM_MANUAL
+//	vip VIP · owner-unknown OWNER_UNKNOWN · server SERVER · macos, linux PLATFORM_MANUAL
 //	build-unknown BUILD_UNKNOWN · build-newer BUILD_NEWER_IN_CENTRAL
 //	build-older BUILD_OLDER_IN_CENTRAL · family-differs OS_FAMILY_MISMATCH
+//	excluded-group EXCLUDED · bad-services UNDER_INVESTIGATION · owner-mismatch OWNER_MISMATCH
 //
 // All times are relative to now, to the second; only those that must stay fresh
 // move on with the simulator's clock.
 func Sample(now time.Time) []SampleDevice {
 	now = now.UTC().Truncate(time.Second)
 	var out []SampleDevice
-	for _, group := range [][]sampleCase{plainCases(), sourceCases(), ruleCases(), identityCases(), activityCases(), kindCases(), buildCases()} {
+	for _, group := range [][]sampleCase{plainCases(), sourceCases(), ruleCases(), identityCases(), activityCases(), kindCases(), buildCases(), lateCases()} {
 		for _, c := range group {
 			d := base(now, len(out), c.name)
 			d.Case, d.Want, d.Verdict = c.label, c.want, c.verdict
@@ -93,6 +94,20 @@ const lastSeen = 142 * 24 * time.Hour
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
+// The groups of the sample: Workstations is below EU, and Benches below Shared Lab.
+const (
+	workstations = "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35"
+	europe       = "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b"
+	benches      = "7f2d8b61-0c3e-4a95-8d17-e6b4f9a02c58"
+	sharedLab    = "5e4d3c2b-1a09-4f8e-9d7c-6b5a49382716"
+)
+
+// grouped puts a device into a group, and shows one above it.
+func (d *SampleDevice) grouped(id, name, aboveID, aboveName string) {
+	d.live("group", map[string]any{"id": id, "name": name})
+	d.live("groupHierarchy", []any{map[string]any{"id": id, "name": name, "parentId": aboveID}, map[string]any{"id": aboveID, "name": aboveName}})
+}
+
 // base is the n-th device, eligible as it stands.
 func base(now time.Time, n int, name string) SampleDevice {
 	id := "6f0e7b2a-3c1d-4e58-9a76-0d4b8c2f51e3"
@@ -106,18 +121,17 @@ func base(now time.Time, n int, name string) SampleDevice {
 				map[string]any{"name": "Sophos MCS Client", "status": "running"}}}},
 		"os": map[string]any{"isServer": false, "platform": "windows", "name": "Windows 11 Pro",
 			"majorVersion": 10, "minorVersion": 0, "build": 22631},
-		"ipv4Addresses": []any{fmt.Sprintf("10.20.%d.%d", 30+n/200, 10+n%200)},
-		"macAddresses":  []any{fmt.Sprintf("02:00:5E:10:00:%02X", n+1)},
-		"group":         map[string]any{"id": "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", "name": "Workstations"},
-		"groupHierarchy": []any{
-			map[string]any{"id": "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", "name": "Workstations", "parentId": "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b"},
-			map[string]any{"id": "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b", "name": "EU"}},
+		"ipv4Addresses":             []any{fmt.Sprintf("10.20.%d.%d", 30+n/200, 10+n%200)},
+		"macAddresses":              []any{fmt.Sprintf("02:00:5E:10:00:%02X", n+1)},
 		"associatedPerson":          map[string]any{"id": sampleID(n, 0x9e), "name": "J. Doe", "viaLogin": `CORPEX\j.doe`},
 		"tamperProtectionSupported": true, "tamperProtectionEnabled": true,
 		"assignedProducts": []any{map[string]any{"code": "coreAgent", "version": "2025.1.2.5", "status": "installed"}},
 		"lastSeenAt":       stamp(now.Add(-lastSeen)), "online": false,
 		"isolation":    map[string]any{"status": "notIsolated", "adminIsolated": false, "selfIsolated": false},
 		"serialNumber": fmt.Sprintf("SYN%07d", n+1), "cloned": false, "registeredAt": stamp(now.Add(-days(900))),
+	}
+	if n%3 == 2 { // most are in no group, and few records show what is above one
+		record["group"] = map[string]any{"id": workstations, "name": "Workstations"}
 	}
 	return SampleDevice{Name: name, ID: id, Record: record, Event: sampleEvent(now, record, name)}
 }

@@ -12,6 +12,7 @@ func plainCases() []sampleCase {
 		{"fresh", "WS-OPS-0001", "skip", "NOT_INACTIVE_LONG_ENOUGH", func(d *SampleDevice, now time.Time) {
 			d.live("lastSeenAt", Ago(2*time.Minute))
 			d.event("central.lastSeenAt", stamp(now.Add(-2*time.Minute)))
+			d.grouped(workstations, "Workstations", europe, "EU")
 		}},
 	}
 }
@@ -29,6 +30,7 @@ func sourceCases() []sampleCase {
 			d.event("observedAt", now.Add(-days(3)).Format(time.RFC3339))
 		}},
 		{"verify-failed", "WS-ERR-0005", "skip", "VERIFY_FAILED", func(d *SampleDevice, _ time.Time) {
+			d.Record = nil // it is on no list either
 			d.Fault = &Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoints/" + d.ID, Status: http.StatusInternalServerError, Times: Always}
 		}},
 		{"gone", "WS-OUT-0006", "skip", "GONE_ELSEWHERE", func(d *SampleDevice, _ time.Time) { d.Record = nil }},
@@ -130,9 +132,6 @@ func kindCases() []sampleCase {
 			d.both("hostname", "ws-pub-0032.corp.example.test")
 			d.both("associatedPerson.viaLogin", `WS-PUB-0032\admin`)
 		}},
-		{"owner-mismatch", "WS-PUB-0040", "manual", "OWNER_MISMATCH", func(d *SampleDevice, _ time.Time) {
-			d.both("associatedPerson.viaLogin", `CORPEX\r.roe`)
-		}},
 		{"server", "SRV-APP-0033", "manual", "SERVER", func(d *SampleDevice, _ time.Time) {
 			d.both("type", "server")
 			d.live("os", map[string]any{"isServer": true, "platform": "windows", "name": "Windows Server 2019 Standard",
@@ -171,6 +170,24 @@ func buildCases() []sampleCase {
 		}},
 		{"family-differs", "WS-BLD-0039", "manual", "OS_FAMILY_MISMATCH", func(d *SampleDevice, _ time.Time) {
 			d.event("directory.operatingSystem", "Windows 10 Enterprise")
+		}},
+	}
+}
+
+// lateCases came after all others, which keep their ids: a group that a policy
+// excludes, a device that is ill by its services alone, and one of another person.
+func lateCases() []sampleCase {
+	return []sampleCase{
+		{"excluded-group", "WS-LAB-0040", "keep", "EXCLUDED", func(d *SampleDevice, _ time.Time) {
+			d.grouped(benches, "Benches", sharedLab, "Shared Lab")
+		}},
+		{"bad-services", "WS-SEC-0041", "manual", "UNDER_INVESTIGATION", func(d *SampleDevice, _ time.Time) {
+			d.live("health.overall", "bad")
+			d.live("health.services", map[string]any{"status": "bad", "serviceDetails": []any{
+				map[string]any{"name": "Sophos Endpoint Defense Service", "status": "stopped"}}})
+		}},
+		{"owner-mismatch", "WS-PUB-0042", "manual", "OWNER_MISMATCH", func(d *SampleDevice, _ time.Time) {
+			d.both("associatedPerson.viaLogin", `CORPEX\r.roe`)
 		}},
 	}
 }

@@ -98,6 +98,9 @@ func (s *Sim) mux() http.Handler {
 	m.Handle("GET "+devices+"/{id}/isolation", route(s.account(s.inTenant(s.isolationOf))))
 	m.Handle("PATCH "+devices+"/{id}/isolation", route(s.account(s.inTenant(s.writes(s.isolate)))))
 	m.Handle("POST "+devices+"/isolation", route(s.account(s.inTenant(s.writes(s.bulkIsolate)))))
+	const groups = "/endpoint/v1/endpoint-groups"
+	m.Handle("GET "+groups, route(s.account(s.inTenant(s.listGroups))))
+	m.Handle("GET "+groups+"/{id}/endpoints", route(s.account(s.inTenant(s.listMembers))))
 	m.Handle("GET /endpoint/v1/settings/tamper-protection", route(s.account(s.inTenant(s.tamperSetting))))
 	m.Handle("/", route(func(*call) answer { return gateway(http.StatusForbidden, "Forbidden") }))
 	return m

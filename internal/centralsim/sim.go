@@ -39,6 +39,8 @@ type Switches struct {
 	UnknownDelete UnknownDelete // what a DELETE of an unknown id answers
 	Disorder      bool          // without sort the order changes with every request
 	TenCharacters bool          // the ...Contains filters use only the first 10 characters
+	GroupPart     int           // members that come with a group on the list; 0 = all
+	MembersByKey  bool          // a group's members come with page keys instead of page numbers
 	BulkLimit     int           // most ids of a bulk delete; 0 = 100
 	TokenLife     time.Duration // of a token; 0 = an hour
 	Rates         []Rate        // limits per credential; none = unlimited
@@ -89,6 +91,7 @@ var _ http.Handler = (*Sim)(nil)
 // tenant is a tenant with its devices, in the order in which they were put.
 type tenant struct {
 	Tenant
+	groups  []Group
 	devices []*device
 	byID    map[string]*device // by id in lower case
 	sorted  []*device          // by id; nil after a change

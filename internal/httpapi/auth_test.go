@@ -79,7 +79,7 @@ func TestWhatIsNoRoute(t *testing.T) {
 		wantError(t, e.send(t, "GET", path, ""), 404, "not_found")
 	}
 	for _, c := range []struct{ method, path, allow string }{
-		{"GET", deletePath, "POST"}, {"DELETE", "/v1/devices/" + endpointID, "GET"}, {"PUT", "/livez", "GET"}, {"POST", "/v1/me", "GET"},
+		{"GET", deletePath, "POST"}, {"DELETE", "/v1/devices/" + endpointID, "GET, HEAD"}, {"PUT", "/livez", "GET, HEAD"}, {"POST", "/v1/me", "GET, HEAD"},
 	} {
 		w := e.send(t, c.method, c.path, "")
 		wantError(t, w, 405, "method_not_allowed")
@@ -163,7 +163,7 @@ func TestAChangeThatNeedsApproveNamesIt(t *testing.T) {
 	e := newEdge(t)
 	verdict := into[api.Answer](t, e.send(t, "POST", evaluatePath, bodyFile(t, "evaluate")))
 	for _, step := range []struct{ path, body string }{
-		{openPath, `{"ticketId":"HELP-1","token":"` + *verdict.Token + `"}`},
+		{openPath, `{"ticketId":"HELP-1","openedBy":"b","token":"` + *verdict.Token + `"}`},
 		{closePath, `{"ticketId":"HELP-1","decision":"keep","decidedBy":"a"}`},
 	} {
 		if w := e.send(t, "POST", step.path, step.body); w.Code != 200 {

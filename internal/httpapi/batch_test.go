@@ -36,7 +36,7 @@ type many struct {
 	looks atomic.Int64
 }
 
-func (m *many) Look(ctx context.Context, dev action.Ref, _ time.Duration, _ bool) (policy.Live, *action.Trouble) {
+func (m *many) Look(ctx context.Context, dev action.Ref, _ time.Duration, _ action.Ask) (policy.Live, *action.Trouble) {
 	m.looks.Add(1)
 	return m.look(ctx, dev), nil
 }
@@ -430,8 +430,8 @@ func TestMetricsCountEachItem(t *testing.T) {
 	e.answered(t, verifyBatch, batchOf(nth(1), nth(2), `{}`), 3)
 	text := e.send(t, "GET", "/metrics", "", header("Authorization", "")).Body.String()
 	for _, want := range []string{
-		`rollcall_action_outcomes_total{action="verify-live",outcome="inactive",reasonCode="INACTIVE"} 2`,
-		`rollcall_action_outcomes_total{action="verify-live",outcome="error",reasonCode="invalid"} 1`,
+		`rollcall_action_outcomes_total{action="verify-live",outcome="inactive",reason_code="INACTIVE"} 2`,
+		`rollcall_action_outcomes_total{action="verify-live",outcome="error",reason_code="invalid"} 1`,
 		`rollcall_http_requests_total{route="/v1/actions/verify-live/batch",status="200"} 1`,
 	} {
 		if !strings.Contains(text, want) {

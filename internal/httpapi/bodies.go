@@ -9,6 +9,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"rollcall/api"
+	"rollcall/internal/record"
 )
 
 // The longest texts, in characters.
@@ -195,6 +196,10 @@ func newValidator() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
+	real := func(f validator.FieldLevel) bool { return !record.Placeholder(f.Field().String()) }
+	if err := v.RegisterValidation("real", real); err != nil {
+		panic(err) // a constant tag
+	}
 	return v
 }
 
@@ -215,13 +220,20 @@ func (s *server) check(m message, found problems) error {
 	return found.refusal()
 }
 
+// wireName is a field of Go as the wire spells it.
+func wireName(field string) string {
+	return strings.ToLower(field[:1]) + strings.Replace(field[1:], "ID", "Id", 1)
+}
+
 // problemOf puts a broken tag in words.
 func problemOf(f validator.FieldError) string {
 	switch f.Tag() {
 	case "required":
 		return "is required"
 	case "required_without":
-		return "is required, or else " + strings.ToLower(f.Param()[:1]) + f.Param()[1:]
+		return "is required, or else " + wireName(f.Param())
+	case "real":
+		return "is what a template leaves where it has no value: send the real one"
 	case "max":
 		return "has more than " + f.Param() + " characters"
 	case "oneof":

@@ -61,7 +61,7 @@ func (s *server) decodeWith(x *exchange, m message, most int64, parse func([]byt
 		}
 		return refuse(errBadJSON, "the body could not be read to its end")
 	}
-	found, err := parse(body, m)
+	found, err := parse(bytes.TrimPrefix(body, []byte("\ufeff")), m) // a byte order mark says nothing
 	x.take(m.named())
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func jsonOnly(h http.Header) error {
 	if err != nil || kind != "application/json" {
 		return errMediaType
 	}
-	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
+	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
 		return errMediaType
 	}
 	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
@@ -188,6 +188,8 @@ func (f slot) text(value jsontext.Value, otherwise string) (s, problem string) {
 	switch {
 	case utf8.RuneCountInString(s) > f.most:
 		return "", fmt.Sprintf("has more than %d characters", f.most)
+	case !f.long && strings.ContainsAny(s, "\r\n"):
+		return "", "holds a line end, which a file or a template put there: send it without"
 	case strings.ContainsFunc(s, f.unfit):
 		return "", "holds control characters"
 	}

@@ -141,7 +141,7 @@ func BenchmarkDelete(b *testing.B) {
 //
 //	go test -run '^$' -bench VerifyLive -benchtime 200x ./internal/httpapi
 func BenchmarkVerifyLive(b *testing.B) {
-	s := newSystem(b, setup{redisURL: benchRedis(b), rates: roomy(), roll: true})
+	s := newSystem(b, setup{redisURL: benchRedis(b), rates: roomy(), snapshot: true})
 	events := s.many(2000)
 	s.beside(b, func(n int) func() {
 		s.pass(3 * time.Minute) // nobody has asked lately

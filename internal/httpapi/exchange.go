@@ -85,10 +85,10 @@ func (s *server) admit(x *exchange) error {
 	if need := x.route.access.scopes; len(need) > 0 && !x.key.Has(need...) {
 		return refuse(errForbidden, "the key lacks the scope "+strings.Join(need, " or "))
 	}
-	if x.badHeader && x.c.Request.Method == http.MethodGet {
+	if method := x.c.Request.Method; x.badHeader && (method == http.MethodGet || method == http.MethodHead) {
 		return problems{{Field: "requestId", Problem: badRequestID}}.refusal()
 	}
-	return nil
+	return x.knowsParameters()
 }
 
 // answerError answers with err, unless an answer has begun: then the only honest

@@ -170,13 +170,26 @@ func (x *exchange) errorBody(err error, requestID string) api.Error {
 	body := api.Error{
 		Type: "urn:rollcall:error:" + f.code, Title: f.title, Status: f.status, Detail: f.detail,
 		Instance: x.c.Request.URL.EscapedPath(), Code: f.code, RequestID: requestID,
-		Retryable: f.retry > 0, Errors: append([]api.FieldError{}, fields...), Fixes: []string{f.fix},
+		Retryable: f.retry > 0, Errors: append([]api.FieldError{}, fields...), Fixes: fixes(f, fields),
 		ErrorText: f.detail, Message: f.detail,
 	}
 	if f.retry > 0 {
 		body.RetryAfterSeconds = &f.retry
 	}
 	return body
+}
+
+// fixes says what to do: for each field that can't be used, by its name on the wire,
+// or else for the kind of error.
+func fixes(f fault, fields problems) []string {
+	if len(fields) == 0 {
+		return []string{f.fix}
+	}
+	out := make([]string, len(fields))
+	for i, e := range fields {
+		out[i] = "Mend " + e.Field + ", which " + e.Problem + ", then send again."
+	}
+	return out
 }
 
 // wantsProblem reports whether the caller names the problem type itself: many

@@ -41,7 +41,7 @@ type fakeCentral struct {
 	live policy.Live
 }
 
-func (f *fakeCentral) Look(context.Context, action.Ref, time.Duration, bool) (policy.Live, *action.Trouble) {
+func (f *fakeCentral) Look(context.Context, action.Ref, time.Duration, action.Ask) (policy.Live, *action.Trouble) {
 	return f.live, nil
 }
 

@@ -154,6 +154,7 @@ func protectedIncidents() []incident {
 	excluding := func(x ...policy.Exclusion) func(p *policy.Params) {
 		return func(p *policy.Params) { p.Exclusions = x }
 	}
+	eu, desks := map[string]any{"id": "22222222-0000-4000-8000-000000000001", "name": "EU"}, map[string]any{"id": "22222222-0000-4000-8000-000000000002", "name": "Desks"}
 	return []incident{
 		{name: "a cluster's account is never retired by its age (AD cluster objects)",
 			event: fields{"directory.memberOf": []any{"CN=Cluster Name Objects,CN=Users,DC=corp,DC=example,DC=test"}}, outcome: "keep", code: "PROTECTED_ROLE"},
@@ -164,9 +165,9 @@ func protectedIncidents() []incident {
 		{name: "an exclusion that has run out hides no other (Swabbie)", rules: excluding(
 			policy.Exclusion{ID: "old", Hostnames: []string{"ws-*"}, Expires: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)},
 			policy.Exclusion{ID: "new", Hostnames: []string{"ws-fin-*"}, Reason: "audit", Owner: "fin"}), outcome: "keep", code: "EXCLUDED"},
-		{name: "excluding what a device belongs to excludes the device (cloud-nuke #812)",
+		{name: "excluding what a device belongs to excludes the device (cloud-nuke #812)", live: fields{"group": desks, "groupHierarchy": []any{desks, eu}},
 			rules: excluding(policy.Exclusion{ID: "eu", CentralGroups: []string{"eu"}}), outcome: "keep", code: "EXCLUDED"},
-		{name: "an excluded group that Central does not show is not passed over", live: fields{"group": absent{}, "groupHierarchy": absent{}},
+		{name: "what is above a group and Central does not show is not passed over", live: fields{"group": desks},
 			rules: excluding(policy.Exclusion{ID: "eu", CentralGroups: []string{"eu"}}), outcome: "manual", code: "EXCLUDED"},
 		{name: "excluding an OU excludes those below it",
 			rules:   excluding(policy.Exclusion{ID: "ws", OUs: []policy.DN{{{"ou=Disabled"}, {"dc=corp"}, {"dc=example"}, {"dc=test"}}}}),

@@ -34,7 +34,7 @@ func newMetrics(books action.Books) *metrics {
 		}, []string{"route", "status"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_action_outcomes_total", Help: "Answers of actions by action, outcome and first reason; an item of a batch that has the outcome error by its error's code.",
-		}, []string{"action", "outcome", "reasonCode"}),
+		}, []string{"action", "outcome", "reason_code"}),
 		show: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 	}
 	reg.MustRegister(
@@ -123,5 +123,5 @@ func (v vitals) Collect(to chan<- prometheus.Metric) {
 	gauge(v.paused, float64(now.Paused))
 	gauge(v.unsettled, float64(now.Unsettled))
 	gauge(v.unexported, float64(now.Unexported))
-	gauge(v.rolls, float64(now.RollsFailing))
+	gauge(v.rolls, float64(now.SnapshotsFailing))
 }

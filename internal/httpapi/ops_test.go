@@ -126,7 +126,7 @@ func TestMetricsCountRequestsAndOutcomes(t *testing.T) {
 		`rollcall_http_requests_total{route="none",status="404"} 1`,
 		`rollcall_http_requests_total{route="/v1/exclusions",status="cut"} 1`,
 		`rollcall_http_request_seconds_count{route="/v1/actions/verify-live",status="200"} 1`,
-		`rollcall_action_outcomes_total{action="verify-live",outcome="inactive",reasonCode="INACTIVE"} 1`,
+		`rollcall_action_outcomes_total{action="verify-live",outcome="inactive",reason_code="INACTIVE"} 1`,
 		"go_goroutines", "process_open_fds",
 	} {
 		if !strings.Contains(text, want) {
@@ -151,7 +151,7 @@ func (f *fakeBooks) Vitals(ctx context.Context) (action.Vitals, error) {
 	}
 	return action.Vitals{
 		Failures:     map[string]int{"verify": 3, "come-back": 1},
-		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6, RollsFailing: 7,
+		CircuitsOpen: 2, Paused: 4, Unsettled: 5, Unexported: 6, SnapshotsFailing: 7,
 	}, f.err
 }
 

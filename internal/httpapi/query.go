@@ -7,8 +7,41 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/api"
 	"rollcall/internal/record"
 )
+
+// parameters are the query parameters of each route that takes any.
+func parameters() map[string][]string {
+	return map[string][]string{
+		"/v1/exclusions":                   {"kind", "format", "since"},
+		"/v1/tickets":                      {"state"},
+		"/v1/audit":                        {"since", "tenantId", "endpointId"},
+		"/v1/devices":                      {"hostname"},
+		"/v1/devices/:endpointId":          {"tenantId"},
+		"/v1/devices/:endpointId/recovery": {"tenantId"},
+		"/v1/decisions":                    {"verdict", "reasonCode", "since", "format"},
+		"/v1/inventory":                    {"tenantId", "inactiveDays", "type", "format"},
+	}
+}
+
+// knowsParameters refuses a query parameter that the route does not know: one that is
+// misspelt would widen the answer in silence.
+func (x *exchange) knowsParameters() error {
+	known := parameters()[x.route.path]
+	var found problems
+	for name := range x.c.Request.URL.Query() {
+		if !slices.Contains(known, name) {
+			takes := "this route takes none"
+			if len(known) > 0 {
+				takes = "this route takes " + strings.Join(known, ", ")
+			}
+			found.add(name, "is no parameter here: "+takes)
+		}
+	}
+	slices.SortFunc(found, func(a, b api.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	return found.refusal()
+}
 
 // query reads a request's query and collects what can't be used of it.
 type query struct {

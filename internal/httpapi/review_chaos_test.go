@@ -70,10 +70,10 @@ func spoil(ctx context.Context, rdb *redis.Client, rnd *rand.Rand) {
 // may not go nobody is told that it may.
 func TestReviewASpoiledStoreTurnsNoVerdictIntoDelete(t *testing.T) {
 	url, clock := benchRedis(t), &atomic.Int64{}
-	first := newSystem(t, setup{redisURL: url, sameClock: clock, roll: true, central: 500 * time.Millisecond})
+	first := newSystem(t, setup{redisURL: url, sameClock: clock, snapshot: true, central: 500 * time.Millisecond})
 	rates := strict()
 	rates[0].Calls, rates[1].Calls, rates[2].Calls = 100, 4000, 40000
-	systems := []*system{first, newSystem(t, setup{redisURL: url, sameClock: clock, rates: rates, roll: true, sim: first.sim, tokens: first.tokens, central: 500 * time.Millisecond})}
+	systems := []*system{first, newSystem(t, setup{redisURL: url, sameClock: clock, rates: rates, snapshot: true, sim: first.sim, tokens: first.tokens, central: 500 * time.Millisecond})}
 	events := first.fleet(1300, 100)
 	now := first.now().UTC().Format("2006-01-02T15:04:05.000Z")
 	for i := range events {

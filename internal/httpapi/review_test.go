@@ -310,25 +310,30 @@ func TestReviewTicketOpenForADeletedDeviceSaysDeleted(t *testing.T) {
 	}
 }
 
-// A twin whose host name can't be read is in the search's answer, for its name
-// contains the device's.
-func TestReviewATwinOfUnreadableNameIsNoStranger(t *testing.T) {
-	for name, host := range map[string]any{"absent": nil, "number": 427, "list": []any{"WS-FIN-0427"}} {
-		t.Run(name, func(t *testing.T) {
-			s := newSystem(t, setup{})
-			own, _ := s.sim.Get(tenant, s.device())
-			twin := map[string]any{"id": "00000000-0000-4000-8000-000000000001", "tenant": map[string]any{"id": tenant}, "type": "computer", "online": true}
-			if host != nil {
-				twin["hostname"] = host
-			}
-			body, _ := json.Marshal(map[string]any{"items": []any{own, twin}, "pages": map[string]any{"size": 500, "items": 2, "total": 1}})
-			s.sim.Fault(centralsim.Fault{Method: "GET", Path: "/endpoint/", Status: 200, Body: string(body), ContentType: "application/json", Times: centralsim.Always,
-				When: func(r *http.Request) bool { return r.URL.Query().Has("hostnameContains") }})
-			a := s.evaluate("eligible")
-			if a.is("outcome") == "delete" {
-				t.Errorf("evaluate: delete, although the search brought a second device, online, of unreadable name")
-			}
-		})
+// A record without a readable host name that a search brings is no namesake, unless it
+// is the same machine.
+func TestReviewARecordOfUnreadableNameIsANamesakeOnlyOfTheSameMachine(t *testing.T) {
+	for host, name := range map[string]any{"absent": nil, "number": 427, "list": []any{"WS-FIN-0427"}, "blank": " ", "a sign": "$"} {
+		for sign, want := range map[string]string{"serialNumber": "manual", "macAddresses": "manual", "none": "delete"} {
+			t.Run(host+", "+sign, func(t *testing.T) {
+				s := newSystem(t, setup{})
+				own, _ := s.sim.Get(tenant, s.device())
+				twin := map[string]any{"id": "00000000-0000-4000-8000-000000000001", "tenant": map[string]any{"id": tenant}, "type": "computer", "online": true}
+				twin["serialNumber"], twin["macAddresses"] = "SYN-OTHER", []any{"02:00:5E:99:99:99"}
+				if sign != "none" {
+					twin[sign] = own[sign]
+				}
+				if name != nil {
+					twin["hostname"] = name
+				}
+				body, _ := json.Marshal(map[string]any{"items": []any{own, twin}, "pages": map[string]any{"size": 500, "items": 2, "total": 1}})
+				s.sim.Fault(centralsim.Fault{Method: "GET", Path: "/endpoint/", Status: 200, Body: string(body), ContentType: "application/json", Times: centralsim.Always,
+					When: func(r *http.Request) bool { return r.URL.Query().Has("hostnameContains") }})
+				if a := s.evaluate("eligible"); a.is("outcome") != want {
+					t.Errorf("evaluate: %s %s, want %s", a.is("outcome"), a.is("reasonCode"), want)
+				}
+			})
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // long. That is no reason to answer nobody: single reads have a share of their own.
 func TestReviewAReadingThatWaitsForTheHoursShareHoldsUpNobody(t *testing.T) {
 	rates := []ledger.Rate{{Calls: 400, Per: time.Hour}}
-	s := newSystem(t, setup{roll: true, rates: rates})
+	s := newSystem(t, setup{snapshot: true, rates: rates})
 	events := s.fleet(1300, 20)
 	for range 279 { // of 280; "id" is the tests' credential
 		if _, ok, err := s.store.Budget(rates).Book(t.Context(), "id", action.CallBulk, 0); err != nil || !ok {

@@ -163,6 +163,9 @@ func (s *server) engine() (http.Handler, error) {
 	e.UseRawPath = true // a ticket's id may hold an escaped slash
 	for _, r := range s.routes() {
 		e.Handle(r.method, r.path, s.serve(r))
+		if r.method == http.MethodGet {
+			e.HEAD(r.path, s.serve(r))
+		}
 	}
 	nowhere := access{open: true} // the handlers below ask for a key themselves
 	e.NoRoute(s.serve(route{path: "none", access: nowhere, handle: s.beyond(errNotFound)}))

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/action"
@@ -67,7 +66,7 @@ func fill(b *testing.B, rdb *redis.Client, from, to int) {
 	}
 }
 
-// BenchmarkBytesPerDevice tells what a device on the roll, and a deleted one,
+// BenchmarkBytesPerDevice tells what a device on the snapshot, and a deleted one,
 // takes in Redis.
 func BenchmarkBytesPerDevice(b *testing.B) {
 	const many = 2000
@@ -83,7 +82,7 @@ func BenchmarkBytesPerDevice(b *testing.B) {
 	events := s.many(many)
 	for b.Loop() {
 		before := used(b, rdb)
-		live := s.onRollOf(b, many)
+		live := s.onSnapshotOf(b, many)
 		b.ReportMetric(float64(used(b, rdb)-before)/float64(live), "B/rolled")
 		before = used(b, rdb)
 		s.removeAll(events[:200])
@@ -100,24 +99,11 @@ func (s *system) removeAll(events []map[string]any) {
 	}
 }
 
-// onRollOf installs a roll of all devices of the tenant.
-func (s *system) onRollOf(b *testing.B, n int) int {
+// onSnapshotOf installs a snapshot of all devices of the tenant.
+func (s *system) onSnapshotOf(b *testing.B, n int) int {
 	b.Helper()
 	devices := eligibleDevices(n)
-	st, _, err := s.store.Named(b.Context(), tenant, "x")
-	if err != nil {
-		b.Fatal(err)
-	}
-	reading := uuid.NewString()
-	if _, begun, err := s.store.BeginReading(b.Context(), tenant, reading, st.At, time.Minute); err != nil || !begun {
-		b.Fatal(begun, err)
-	}
-	if err := s.store.Write(b.Context(), tenant, reading, devices); err != nil {
-		b.Fatal(err)
-	}
-	if err := s.store.Install(b.Context(), tenant, reading, action.RollState{At: time.Now(), Whole: time.Now(), Heard: time.Now()}); err != nil {
-		b.Fatal(err)
-	}
+	s.inventoryRead(devices...)
 	return n
 }
 
@@ -139,7 +125,7 @@ func used(b *testing.B, rdb *redis.Client) (bytes int64) {
 	return bytes
 }
 
-// eligibleDevices are devices as they stand on a roll.
+// eligibleDevices are devices as they stand on a snapshot.
 func eligibleDevices(n int) []policy.Device {
 	out := make([]policy.Device, n)
 	for i := range out {

@@ -42,7 +42,7 @@ func stream[T any](x *exchange, format string, rows iter.Seq2[T, error], cols *s
 		if err != nil {
 			return err
 		}
-		if err := out.open(header); err != nil {
+		if err := out.open(header); err != nil || x.c.Request.Method == http.MethodHead {
 			return err
 		}
 		if format == formatCSV {

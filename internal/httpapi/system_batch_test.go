@@ -52,6 +52,8 @@ func sceneBatch(t *testing.T, c *contract) {
 // one batch what each gets alone; each has its audit entry.
 func TestABatchDecidesAsTheSingleActionsDo(t *testing.T) {
 	alone, s := newSystem(t, setup{}), newSystem(t, setup{})
+	alone.change(labGroupToo)
+	s.change(labGroupToo)
 	var items []map[string]any
 	var want []string
 	for _, label := range slices.Sorted(maps.Keys(s.sample)) {
@@ -99,7 +101,7 @@ func TestABatchNeedsNoCallForEachDevice(t *testing.T) {
 	if os.Getenv("BATCH") == "long" {
 		devices, candidates = 50_000, 1000
 	}
-	s := newSystem(t, setup{redisURL: benchRedis(t), rates: strict(), roll: true})
+	s := newSystem(t, setup{redisURL: benchRedis(t), rates: strict(), snapshot: true})
 	events := s.fleet(devices, candidates)
 	items := make([]map[string]any, candidates)
 	for i, e := range events {

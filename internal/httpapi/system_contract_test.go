@@ -42,6 +42,7 @@ func (s *system) want(a answer, outcome, code string) answer {
 
 func sceneVerdicts(t *testing.T, c *contract) {
 	s := newSystem(t, setup{contract: c})
+	s.change(labGroupToo)
 	for _, d := range s.sample {
 		s.want(s.act("evaluate", map[string]any{"event": d.Event}), d.Verdict, d.Want)
 	}
@@ -150,7 +151,7 @@ func sceneTickets(t *testing.T, c *contract) {
 	s.want(s.act("ticket-open", open), "opened", "")
 	s.want(s.act("ticket-open", open), "already_open", "")
 	s.want(s.evaluate("eligible"), "skip", "TICKET_OPEN")
-	if status, a := s.call(http.MethodPost, "/v1/actions/ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1"}); status != 409 {
+	if status, a := s.call(http.MethodPost, "/v1/actions/ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1", "openedBy": "ann"}); status != 409 {
 		t.Errorf("conflict: %d %v", status, a)
 	}
 	s.want(s.act("ticket-open", map[string]any{"token": s.evaluate("online").is("token"), "ticketId": "INC-7"}), "opened", "")
@@ -176,7 +177,7 @@ func sceneTickets(t *testing.T, c *contract) {
 func sceneBooks(t *testing.T, c *contract) {
 	s := newSystem(t, setup{contract: c, spec: rollcall.OpenAPI()})
 	s.remove(s.eligible())
-	s.act("ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1"})
+	s.act("ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1", "openedBy": "ann"})
 	s.sim.Fault(centralsim.Fault{Method: "GET", Path: "/endpoint/", Status: 500, Times: 4})
 	s.evaluate("server")
 	s.sim.ClearFaults()

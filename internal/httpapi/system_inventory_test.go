@@ -34,6 +34,7 @@ func sceneInventory(t *testing.T, c *contract) {
 // A row of the inventory in the place of what the search found gives the same verdict.
 func TestARowOfTheInventoryIsTheCentralOfAnEvent(t *testing.T) {
 	s := newSystem(t, setup{})
+	s.change(labGroupToo)
 	_, text := s.raw(http.MethodGet, "/v1/inventory", nil)
 	rows := map[string]map[string]any{}
 	for line := range strings.Lines(string(text)) {

@@ -92,7 +92,7 @@ func TestAnOlderBackupOfTheStoreDeletesNothingUntilItIsMended(t *testing.T) {
 	s.evaluate("vip")
 	older := backup(t, rdb)
 	token := s.eligible()
-	s.act("ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1"})
+	s.act("ticket-open", map[string]any{"token": s.evaluate("vip").is("token"), "ticketId": "INC-1", "openedBy": "ann"})
 	if err := s.store.Export(t.Context(), &trail); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -75,7 +76,7 @@ type setup struct {
 	sim           *centralsim.Sim
 	apart         time.Duration // how far the store's clock is ahead of the process's
 	rates         []ledger.Rate // a budget of calls to Central; none = unlimited
-	roll          bool          // whether the roll may answer
+	snapshot      bool          // whether the snapshot may answer
 	spec          []byte        // the contract, where it is asked for; none = a small one, since that takes longer to read than most tests
 }
 
@@ -101,6 +102,12 @@ func params() policy.Params {
 	p.Exclusions = []policy.Exclusion{{ID: "lab", Hostnames: []string{"lab-*"}, Reason: "shared lab", Owner: "it-ops"}}
 	p.Limits = policy.Limits{PerDay: []int{100}, CleanDays: 3, PercentPerDay: 100}
 	return p
+}
+
+// labGroupToo is a further exclusion, which the sample's device below a group needs.
+func labGroupToo(r *action.Rules) {
+	r.Params.Exclusions = append(slices.Clone(r.Params.Exclusions),
+		policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "shared lab", Owner: "it-ops"})
 }
 
 // now is the tests' clock.
@@ -184,12 +191,13 @@ func (s *system) open(opt setup) {
 	t.Cleanup(func() { _ = s.store.Close() })
 	o := central.Options{
 		IDURL: fake.URL, APIURL: fake.URL, Read: central.Credential{ClientID: "id", ClientSecret: "secret"}, Timeout: opt.central, Now: s.now,
+		Groups: func() []string { return s.rules.Load().Params.CentralGroups() },
 	}
 	if opt.rates != nil {
 		o.Budget = counted{s.store.Budget(opt.rates), &s.booked}
 	}
-	if opt.roll {
-		o.Roll, o.Shared = s.store, s.store
+	if opt.snapshot {
+		o.Snapshots = s.store.Snapshots()
 	}
 	client, err := central.New(o)
 	if err != nil {

@@ -118,6 +118,7 @@ func (s *system) fault(f centralsim.Fault) {
 
 func TestNoVerdictButDeleteIsDeleted(t *testing.T) {
 	s := newSystem(t, setup{})
+	s.change(labGroupToo)
 	for label, d := range s.sample {
 		if d.Verdict == "delete" {
 			continue
@@ -268,10 +269,10 @@ func TestSilenceAndOtherDecisionsAreNeverAYes(t *testing.T) {
 	open("open", "vip")
 	open("kept", "server")
 	s.decided("kept", "keep")
-	open("none", "macos")
-	s.decided("none", "none")
+	open("no", "macos")
+	s.decided("no", "none")
 	for ticket, code := range map[string]string{
-		"open": "TICKET_OPEN", "kept": "TICKET_DECIDED_KEEP", "none": "TICKET_UNDECIDED", "unknown": "INPUT_INVALID",
+		"open": "TICKET_OPEN", "kept": "TICKET_DECIDED_KEEP", "no": "TICKET_UNDECIDED", "unknown": "INPUT_INVALID",
 	} {
 		if a := s.act("delete", map[string]any{"ticketId": ticket}); a.is("outcome") != "refused" || a.is("reasonCode") != code {
 			t.Errorf("%s: %v, want %s", ticket, a, code)

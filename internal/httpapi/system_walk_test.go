@@ -11,6 +11,7 @@ import (
 
 func TestEverySampleDeviceGetsItsVerdict(t *testing.T) {
 	s := newSystem(t, setup{})
+	s.change(labGroupToo)
 	for label, d := range s.sample {
 		a := s.act("evaluate", map[string]any{"event": d.Event})
 		if a.is("outcome") != d.Verdict || a.is("reasonCode") != d.Want {
@@ -115,11 +116,12 @@ func TestAKeepHoldsAndThenIsAPersonsMatterAgain(t *testing.T) {
 	}
 }
 
+// A wait of days is told, and no playbook is told to wait for it.
 func TestTimeAloneIsToldWhenItHeals(t *testing.T) {
 	s := newSystem(t, setup{})
 	a := s.evaluate("grace")
 	at, err := time.Parse(time.RFC3339, a.is("eligibleAt"))
-	if err != nil || a["retryAfterSeconds"] == nil || a["retryable"] != true || a.is("next") != "retry" {
+	if err != nil || a["retryAfterSeconds"] == nil || a["retryable"] != true || a.is("next") != "stop" {
 		t.Fatalf("evaluate: %v, %v", a, err)
 	}
 	if wait := at.Sub(s.now()); wait <= 0 || wait > 14*24*time.Hour {

@@ -59,12 +59,13 @@ func TestAClaimWithoutARecordDoesNotBlockATicket(t *testing.T) {
 
 func TestAVIPsDeviceNeedsTwoPersons(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
-		for by, want := range map[string]string{"": "refused", " Ann ": "refused", "bob": "closed"} {
-			ticket := "t" + want + strings.TrimSpace(by)
+		for by, want := range map[string]string{"": "refused", " Ann ": "refused", "another opener": "refused", "bob": "closed"} {
+			ticket := "t" + want + strings.ReplaceAll(by, " ", "")
 			if _, err := r.OpenTicket(t.Context(), action.Opening{Mark: mark("opened"), TicketID: ticket, OpenedBy: "ann", TwoPersons: true}); err != nil {
 				t.Fatal(err)
 			}
-			step, err := r.CloseTicket(t.Context(), action.Closing{Mark: mark("closed"), TicketID: ticket, Decision: "delete", DecidedBy: by, ApprovalID: "a"})
+			step, err := r.CloseTicket(t.Context(), action.Closing{Mark: mark("closed"), TicketID: ticket, Decision: "delete", DecidedBy: by, ApprovalID: "a",
+				OpenedBy: opener(by), SamePerson: by != "bob" && by != "another opener"})
 			if err != nil || step.Outcome != want {
 				t.Errorf("decided by %q: %+v, %v; want %s", by, step, err, want)
 			}
@@ -73,6 +74,14 @@ func TestAVIPsDeviceNeedsTwoPersons(t *testing.T) {
 			}
 		}
 	})
+}
+
+// opener is the one about whom it was judged whether another person decides.
+func opener(by string) string {
+	if by == "another opener" {
+		return "carol"
+	}
+	return "ann"
 }
 
 func TestTheFeedHoldsOpenTicketsDeletedAndKeptDevices(t *testing.T) {

@@ -18,11 +18,15 @@ type Rate struct {
 	Per   time.Duration
 }
 
-// The share of every window that bulk reads may take, and how much longer than it
-// says a window is taken to be: a call may reach Central later than it was booked
-// for, and the next sooner.
+// The share of every window that may be used up before a read of an inventory, or one
+// for a verdict, waits; what is left is for the deletes. While a large inventory is
+// read, reads for verdicts leave its share of the minute to it. And how much longer
+// than it says a window is taken to be: a call may reach Central later than it was
+// booked for, and the next sooner.
 const (
 	bulkShare    = 0.7
+	checkShare   = 0.9
+	spareShare   = checkShare - bulkShare
 	windowMargin = 0.02
 	leastMargin  = 250 * time.Millisecond
 	farthest     = 2 * time.Minute // ahead of which nothing is booked: what lies beyond is a clock's fault
@@ -48,19 +52,33 @@ type window struct {
 	Per   int64 `json:"per"` // milliseconds
 }
 
-func (b *Budget) windows() []window {
+func (b *Budget) windows(kind action.CallKind) []window {
 	out := make([]window, len(b.rates))
 	for i, r := range b.rates {
 		margin := max(time.Duration(float64(r.Per)*windowMargin), leastMargin)
-		out[i] = window{r.Calls, max(1, int(float64(r.Calls)*bulkShare)), (r.Per + margin).Milliseconds()}
+		out[i] = window{r.part(r.share(kind)), r.part(bulkShare), (r.Per + margin).Milliseconds()}
 	}
 	return out
+}
+
+// part is a share of a rate's calls.
+func (r Rate) part(share float64) int { return max(1, int(float64(r.Calls)*share)) }
+
+// share is how much of a rate a kind of call may use.
+func (r Rate) share(kind action.CallKind) float64 {
+	switch {
+	case kind == action.CallSpare && r.Per > time.Second && r.Per <= time.Minute:
+		return spareShare
+	case kind == action.CallSpare, kind == action.CallCheck:
+		return checkShare
+	}
+	return 1
 }
 
 // Book implements action.Budget.
 func (b *Budget) Book(ctx context.Context, credential string, kind action.CallKind, most time.Duration) (time.Duration, bool, error) {
 	arg, err := json.Marshal(args{
-		"windows": b.windows(), "bulk": kind == action.CallBulk, "most": min(max(most, 0), farthest).Milliseconds(), "farthest": farthest.Milliseconds(),
+		"windows": b.windows(kind), "bulk": kind == action.CallBulk, "most": min(max(most, 0), farthest).Milliseconds(), "farthest": farthest.Milliseconds(),
 		"longest": slowest.Milliseconds(), "offset": b.s.offset().Milliseconds(),
 	})
 	if err != nil {

@@ -61,7 +61,7 @@ func TestNoWindowOfTheBudgetIsEverPassed(t *testing.T) {
 		r.rdb.FlushAll(t.Context())
 		var calls, bulk []moment
 		for range rapid.IntRange(50, 400).Draw(rt, "calls") {
-			kind := rapid.SampledFrom([]action.CallKind{action.CallSingle, action.CallBulk}).Draw(rt, "kind")
+			kind := rapid.SampledFrom([]action.CallKind{action.CallSingle, action.CallBulk, action.CallCheck, action.CallSpare}).Draw(rt, "kind")
 			most := rapid.SampledFrom([]time.Duration{0, 4 * time.Second, time.Minute, 24 * time.Hour}).Draw(rt, "most")
 			at, booked := r.book(t, replicas[rapid.IntRange(0, 1).Draw(rt, "replica")], kind, most)
 			if booked {
@@ -152,6 +152,42 @@ func TestBulkReadsLeaveAShare(t *testing.T) {
 		for i := range 3 {
 			if _, ok := r.book(t, b, action.CallSingle, 0); !ok {
 				t.Errorf("single call %d is refused", i)
+			}
+		}
+	})
+}
+
+// Reads for verdicts leave a tenth of every window to the deletes, and while a large
+// inventory is read the minute but for a fifth.
+func TestEachKindOfCallHasItsShare(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		for name, tt := range map[string]struct {
+			rate ledger.Rate
+			kind action.CallKind
+			want int
+		}{
+			"bulk, of a minute":   {ledger.Rate{Calls: 20, Per: time.Minute}, action.CallBulk, 14},
+			"checks, of a minute": {ledger.Rate{Calls: 20, Per: time.Minute}, action.CallCheck, 18},
+			"checks, of an hour":  {ledger.Rate{Calls: 20, Per: time.Hour}, action.CallCheck, 18},
+			"spare, of a second":  {ledger.Rate{Calls: 20, Per: time.Second}, action.CallSpare, 18},
+			"spare, of a minute":  {ledger.Rate{Calls: 20, Per: time.Minute}, action.CallSpare, 4},
+			"spare, of an hour":   {ledger.Rate{Calls: 20, Per: time.Hour}, action.CallSpare, 18},
+			"deletes":             {ledger.Rate{Calls: 20, Per: time.Minute}, action.CallSingle, 20},
+			"one call a minute":   {ledger.Rate{Calls: 1, Per: time.Minute}, action.CallSpare, 1},
+		} {
+			r.rdb.FlushAll(t.Context())
+			b, n := r.Budget([]ledger.Rate{tt.rate}), 0
+			for {
+				if _, booked := r.book(t, b, tt.kind, 0); !booked {
+					break
+				}
+				n++
+			}
+			if n != tt.want {
+				t.Errorf("%s: %d calls, want %d", name, n, tt.want)
+			}
+			if _, booked := r.book(t, b, action.CallSingle, 0); booked != (n < tt.rate.Calls) {
+				t.Errorf("%s: a delete's call behind them: %v", name, booked)
 			}
 		}
 	})

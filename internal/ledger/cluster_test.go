@@ -115,7 +115,7 @@ func command(in *bufio.Reader) ([]string, error) {
 func TestAWriteIsNotSentToAClusterAgainWhenItsAnswerIsLost(t *testing.T) {
 	for name, write := range map[string]func(context.Context, *ledger.Store) error{
 		"alone":       func(ctx context.Context, s *ledger.Store) error { return s.Rest(ctx, "x", time.Minute) },
-		"in a row":    func(ctx context.Context, s *ledger.Store) error { return s.Ask(ctx, dev.TenantID, action.AskedRead{}) },
+		"in a row":    func(ctx context.Context, s *ledger.Store) error { return s.Distrust(ctx, dev.TenantID, "x") },
 		"as a script": func(ctx context.Context, s *ledger.Store) error { return s.Release(ctx, dev, "x") },
 	} {
 		t.Run(name, func(t *testing.T) {

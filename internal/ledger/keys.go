@@ -32,9 +32,6 @@ func budgetKey(credential, part string) string {
 	return prefix + "central:{" + credential + "}:" + part
 }
 
-// answersKey is a list that runs out: what was read from Central for a process.
-func answersKey(asker string) string { return prefix + "answers:" + asker }
-
 // turnKey says that a process has taken its turn at a task.
 func turnKey(task string) string { return prefix + "turn:" + task }
 
@@ -61,18 +58,15 @@ const (
 	keyDevice tenantKey = "device"
 	// String that runs out, one of a device: whose lease it is.
 	keyLease tenantKey = "lease"
-	// The roll: "state" is a hash that runs out: of the roll reading, size, at, whole,
-	// heard, newest; of who asked span, asked, before; of the reading under way turn
-	// (its id), till, hold, turnSize, expected; of the last that failed, failed, again.
-	// Each reading has a hash "devices", by id: what each is found by, and its record;
-	// and a sorted set "index" of those entries, each with the id behind it.
-	keyRoll tenantKey = "roll"
-	// List that runs out: reads of devices that were asked for, for who reads next;
-	// and a string that runs out: whose turn that is.
-	keyReads    tenantKey = "reads"
-	keyReadTurn tenantKey = "reads:turn"
-	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, opener
-	// (who that is, for comparing), system, url, two, claims (JSON); closedAt, decision,
+	// The snapshot of the inventory: "state" is a hash that runs out: of the snapshot
+	// id, size, at, whole, central, newest, groups; of who asked span, asked, before; of the
+	// reading under way turn (its id; empty = none may begin), till, hold, refresh, begun,
+	// turnSize, left; and failed. Each whole reading has a hash "devices", by id: what each
+	// is found by, and its record; and a sorted set "index" of those entries, each with the
+	// id behind it; the reading that groups names has a string "groups", JSON. Builds before it kept another form under "roll", which runs out.
+	keySnapshot tenantKey = "snapshot"
+	// Hash, one of a ticket: id, endpoint, hostname, state, openedAt, openedBy, openedKey
+	// (name of the API key), system, url, two, claims (JSON); closedAt, decision,
 	// decidedBy, note, ticketState; approval, approvalTill, approvalUsed.
 	keyTicket tenantKey = "ticket"
 	// Hash: seq (of the last audit entry), distrusted (why); paused (why), pausedBy;

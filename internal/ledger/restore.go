@@ -227,7 +227,7 @@ func (e effect) what() string {
 func (e effect) args(l *auditLine) (args, error) {
 	a := args{
 		"seq": l.Seq, "at": l.At.UnixMilli(), "what": e.what(), "hostname": e.Hostname, "token": e.TokenID,
-		"ticket": e.TicketID, "as": e.Settled, "failure": e.Failure, "openedBy": e.OpenedBy, "opener": person(e.OpenedBy),
+		"ticket": e.TicketID, "as": e.Settled, "failure": e.Failure, "openedBy": e.OpenedBy, "openedKey": e.By,
 		"system": e.TicketSystem, "url": e.TicketURL, "two": "", "decision": e.Decision, "decidedBy": e.DecidedBy, "note": e.Note,
 		"reason": reasonOf(e.Reason), "by": e.By, "cameBack": e.CameBack, "circuit": e.CircuitOpened, "restoreBy": 0, "settle": 0,
 		"keep": "", "keepUntil": 0, "trust": true, "eligible": e.Eligible, "byDirectory": e.ByDirectory,

@@ -1,7 +1,7 @@
 // Package ledger keeps in Redis what rollcall remembers: the state of each
 // device, tickets, intents, limits, failures and the audit trail; and what
-// replicas share of Central: the budget of calls, the roll, reads that are made
-// together. It decides what may happen at the same time and what may not; a
+// replicas share of Central: the budget of calls, and the snapshots of inventories.
+// It decides what may happen at the same time and what may not; a
 // script takes one arrow of the table of states, whole or not at all. It refuses
 // to know why a device should be deleted, and whether.
 package ledger
@@ -71,8 +71,8 @@ func (s *Store) load() error {
 	s.scripts = map[string]*redis.Script{}
 	return errors.Join(
 		s.scriptsOf(luaTable()+luaKeys(), "prelude", "note", "begin", "settle", "open", "close", "switch", "ack", "forget", "age", "replay"),
-		s.scriptsOf("", "roll", "roll_named", "roll_find", "roll_begin", "roll_write", "roll_install", "roll_expect", "roll_giveup", "roll_forget", "roll_learn"),
-		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow", "claim", "take"),
+		s.scriptsOf("", "snapshot", "snapshot_find", "snapshot_begin", "snapshot_write", "snapshot_end", "snapshot_put"),
+		s.scriptsOf("", "", "release", "retake", "exported", "trim", "book", "slow"),
 	)
 }
 

@@ -8,10 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
@@ -42,7 +40,7 @@ func (s *Store) OpenTicket(ctx context.Context, o action.Opening) (action.Ticket
 		two = "1"
 	}
 	r, err := s.run(ctx, call{script: "open", dev: o.Dev, ticketID: o.TicketID, entry: e, stored: string(o.Claims), args: args{
-		"hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "opener": person(o.OpenedBy), "token": o.TokenID, "seq": o.Seq,
+		"hostname": o.Hostname, "ticket": o.TicketID, "openedBy": o.OpenedBy, "openedKey": o.By, "token": o.TokenID, "seq": o.Seq,
 		"system": o.TicketSystem, "url": o.TicketURL, "two": two,
 		"claimed": now.Add(-old).UnixMilli(), "fresh": claimFresh.Milliseconds(),
 	}})
@@ -120,17 +118,6 @@ func indexed(entry string) (tenant, endpoint string, since time.Time) {
 	return tenant, endpoint, at(ms)
 }
 
-// person folds a name for comparing persons: what only looks different, in
-// width, case, blanks or invisible characters, is the same one.
-func person(name string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, norm.NFKC.String(name))
-}
-
 // CloseTicket implements action.Tickets.
 func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.TicketStep, error) {
 	e, err := entry(c.Mark, map[string]any{
@@ -141,7 +128,7 @@ func (s *Store) CloseTicket(ctx context.Context, c action.Closing) (action.Ticke
 	}
 	a := args{
 		"hostname": c.Hostname, "ticket": c.TicketID, "decision": c.Decision, "decidedBy": c.DecidedBy,
-		"decider": person(c.DecidedBy), "note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
+		"openedBy": c.OpenedBy, "samePerson": c.SamePerson, "note": c.Note, "ticketState": c.TicketState, "mayChange": c.MayChange, "approval": c.ApprovalID,
 		"approvalTTL": c.ApprovalTTL.Milliseconds(), "keep": "", "keepUntil": 0,
 	}
 	if c.Keep != nil {
@@ -202,7 +189,7 @@ func ticketOf(tenantID string, h map[string]string) (action.Ticket, error) {
 	}
 	return action.Ticket{
 		TicketID: h["id"], TenantID: tenantID, EndpointID: h["endpoint"], Hostname: h["hostname"], State: h["state"],
-		OpenedAt: at(h["openedAt"]), ClosedAt: at(h["closedAt"]), Decision: h["decision"], OpenedBy: h["openedBy"],
+		OpenedAt: at(h["openedAt"]), ClosedAt: at(h["closedAt"]), Decision: h["decision"], OpenedBy: h["openedBy"], OpenedKey: h["openedKey"],
 		DecidedBy: h["decidedBy"], TicketSystem: h["system"], TicketURL: h["url"], TicketState: h["ticketState"],
 		Note: h["note"], TwoPersons: h["two"] == "1", Claims: []byte(h["claims"]), ApprovalID: h["approval"],
 		ApprovalTill: at(h["approvalTill"]), ApprovalUsed: h["approvalUsed"] == "1",

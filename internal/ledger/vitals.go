@@ -42,12 +42,12 @@ type vital struct {
 	meta     *redis.SliceCmd
 	inflight *redis.IntCmd
 	exported *redis.StringCmd
-	roll     *redis.StringCmd
+	snapshot *redis.StringCmd
 }
 
-// rollFails is how long a reading of an inventory that failed counts: one that is
+// readingFails is how long a reading of an inventory that failed counts: one that is
 // still wanted is begun again long before, and one that nobody wants fails nobody.
-const rollFails = 30 * time.Minute
+const readingFails = 30 * time.Minute
 
 // addVitals adds those of some tenants, in one round trip.
 func (s *Store) addVitals(ctx context.Context, v *action.Vitals, tenants []string) error {
@@ -60,7 +60,7 @@ func (s *Store) addVitals(ctx context.Context, v *action.Vitals, tenants []strin
 			meta:     pipe.HMGet(ctx, keyMeta.of(t), "circuit", "paused", "seq"),
 			inflight: pipe.ZCard(ctx, keyInflight.of(t)),
 			exported: pipe.HGet(ctx, keyChain.of(t), "seq"),
-			roll:     pipe.HGet(ctx, keyRoll.of(t, "state"), "failed"),
+			snapshot: pipe.HGet(ctx, keySnapshot.of(t, "state"), "failed"),
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
@@ -108,12 +108,12 @@ func (a vital) add(v *action.Vitals, now time.Time) error {
 		return err
 	}
 	v.Unexported += max(0, written-exported)
-	failed, err := numberIn(a.roll)
+	failed, err := numberIn(a.snapshot)
 	if err != nil {
 		return err
 	}
-	if failed > 0 && now.Sub(time.UnixMilli(failed)) < rollFails {
-		v.RollsFailing++
+	if failed > 0 && now.Sub(time.UnixMilli(failed)) < readingFails {
+		v.SnapshotsFailing++
 	}
 	return nil
 }

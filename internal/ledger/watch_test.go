@@ -222,14 +222,13 @@ func TestVitalsCountInventoriesThatCouldNotBeRead(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		failing := func(when string, want int) {
 			t.Helper()
-			if got := r.vitals(t).RollsFailing; got != want {
+			if got := r.vitals(t).SnapshotsFailing; got != want {
 				t.Errorf("%s: %d, want %d", when, got, want)
 			}
 		}
 		fails := func(reading string) {
 			t.Helper()
-			r.beginReading(t, reading)
-			if err := r.GiveUp(t.Context(), dev.TenantID, reading, 0); err != nil {
+			if err := r.Snapshots().Abandon(t.Context(), r.begins(t, reading, false), 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -241,7 +240,7 @@ func TestVitalsCountInventoriesThatCouldNotBeRead(t *testing.T) {
 		failing("long after, when nobody wants one", 0)
 		fails("two")
 		failing("after another one", 1)
-		r.rolled(t, "three", inventory(0, 10))
+		r.taken(t, "three", inventory(0, 10))
 		failing("after one that succeeded", 0)
 	})
 }

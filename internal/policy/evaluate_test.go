@@ -169,7 +169,7 @@ func TestWhatAnApprovalWaives(t *testing.T) {
 			[]Code{HostnameMismatch}, nil},
 		"no protected role": {func(f *Facts) { f.Event.Directory.MemberOf = Is([]DN{corp("cn=Domain Controllers")}) }, []Code{ProtectedRole}, Keep,
 			[]Code{ProtectedRole}, nil},
-		"an exclusion": {func(f *Facts) { f.Live.Device.Groups = []string{"kiosks 1"} }, []Code{Excluded}, Delete, []Code{Eligible}, []Code{Excluded}},
+		"an exclusion": {func(f *Facts) { f.Live.Device.Groups = []Group{{Name: "kiosks 1"}} }, []Code{Excluded}, Delete, []Code{Eligible}, []Code{Excluded}},
 		"a last-seen time that is missing": {func(f *Facts) { f.Event.Central.LastSeenAt = Field[time.Time]{} }, []Code{LastSeenMissing}, Delete,
 			[]Code{Eligible}, []Code{LastSeenMissing}},
 		"not the young one beside it": {func(f *Facts) {

@@ -65,7 +65,7 @@ func TestTheDigestDoesNotChangeWithWhatIsNoEvidence(t *testing.T) {
 		"the zone of last seen":  func(l *Live) { l.Device.LastSeenAt.Value = l.Device.LastSeenAt.Value.In(time.FixedZone("", 7200)) },
 		"the time of the read":   func(l *Live) { l.At, l.CentralTime = noon().Add(time.Hour), Is(noon()) },
 		"the fleet":              func(l *Live) { l.NewestSeenAt = Is(noon()) },
-		"groups":                 func(l *Live) { l.Device.Groups = []string{"x"} },
+		"groups":                 func(l *Live) { l.Device.Groups = []Group{{Name: "x"}} },
 		"what else a twin tells": func(l *Live) { l.SameNamed[0].Online = Is(true) },
 	} {
 		changed := l

@@ -133,15 +133,16 @@ type Device struct {
 	Isolated      Field[bool]      `json:"isolated,omitzero"`      // from isolation: isolated by status, admin or self
 	HealthOverall Field[string]    `json:"healthOverall,omitzero"` // lower case
 	HealthThreats Field[string]    `json:"healthThreats,omitzero"` // lower case
-	// HealthServices decides nothing by itself: it tells a person which part is bad.
-	HealthServices Field[string] `json:"healthServices,omitzero"`
-	Cloned         Field[bool]   `json:"cloned,omitzero"`
-	PersonID       Field[string] `json:"personId,omitzero"`
-	PersonName     Field[string] `json:"personName,omitzero"`
-	ViaLogin       Field[string] `json:"viaLogin,omitzero"`
-	SerialNumber   Field[string] `json:"serialNumber,omitzero"`
-	MACAddresses   []string      `json:"macAddresses,omitempty"`
-	Groups         []string      `json:"groups,omitempty"` // names and ids of the group and all above it
+	BadServices   bool             `json:"badServices,omitempty"`  // health.services is bad; for the words only
+	Cloned        Field[bool]      `json:"cloned,omitzero"`
+	PersonID      Field[string]    `json:"personId,omitzero"`
+	PersonName    Field[string]    `json:"personName,omitzero"`
+	ViaLogin      Field[string]    `json:"viaLogin,omitzero"`
+	SerialNumber  Field[string]    `json:"serialNumber,omitzero"`
+	MACAddresses  []string         `json:"macAddresses,omitempty"`
+	// Groups are the device's group, where it is in one, and those above it, upward,
+	// as far as the record shows them.
+	Groups []Group `json:"groups,omitempty"`
 	// GroupsWhole is set where Groups is all there is to know: the group and the
 	// groups above it were given, each with its name and its id.
 	GroupsWhole bool        `json:"groupsWhole,omitempty"`
@@ -170,6 +171,9 @@ type Live struct {
 	Status LiveStatus `json:"status"`
 	At     time.Time  `json:"at,omitzero"` // when it was read
 	Device Device     `json:"device,omitzero"`
+	// FromSnapshot is set where Central itself was not asked for the device: it is as
+	// the inventory showed it at At.
+	FromSnapshot bool `json:"fromSnapshot,omitempty"`
 	// SameNamed are all records of the tenant with this short name, the device
 	// itself among them. Only meaningful when Status is LiveFound.
 	SameNamed []Device `json:"sameNamed,omitempty"`
@@ -179,6 +183,8 @@ type Live struct {
 	// BesideAt is when the two were read, where that was before the device; zero
 	// where they were read with it.
 	BesideAt time.Time `json:"besideAt,omitzero"`
+	// Groups are what Central shows of the device's groups beside its own record.
+	Groups GroupFacts `json:"groups,omitzero"`
 	// CentralTime is the time of Central's own clock when it answered (its Date
 	// header), to check ours against.
 	CentralTime Field[time.Time] `json:"centralTime,omitzero"`

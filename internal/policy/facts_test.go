@@ -63,7 +63,7 @@ func eligible() Facts {
 	live.Online, live.Isolated, live.Cloned = Is(false), Is(false), Is(false)
 	live.HealthOverall, live.HealthThreats = Is("good"), Is("good")
 	live.PersonID, live.PersonName = Is("p1"), Is("J. Doe")
-	live.Groups, live.GroupsWhole = []string{"Workstations", "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35"}, true
+	live.Groups, live.GroupsWhole = []Group{{ID: "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", Name: "Workstations"}}, true
 	return Facts{
 		Event: Event{
 			ObservedAt: Is(noon().Add(-6 * time.Hour)),

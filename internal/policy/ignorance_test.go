@@ -134,7 +134,7 @@ func leftOut(tb testing.TB) []less {
 			out = append(out, less{name, func(f *Facts) { f.Live.Device = without(f.Live.Device, name) }})
 		}
 	}
-	if len(out) < 15 {
+	if len(out) < 14 {
 		tb.Fatalf("only %d facts of a device", len(out))
 	}
 	return out

@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Params is a policy file, read and checked. All names in it are folded to
 // lower case where they are compared case-blind.
@@ -51,6 +54,16 @@ type Exclusion struct {
 	CentralGroups []string // globs over names and ids, lower case, anchored
 	Reason, Owner string
 	Expires       time.Time // first instant at which it no longer holds; zero = never
+}
+
+// CentralGroups are the globs of all exclusions that name groups of Central's.
+func (p Params) CentralGroups() []string {
+	var out []string
+	for _, x := range p.Exclusions {
+		out = append(out, x.CentralGroups...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // ManualFor says which kinds of device a person must look at.

@@ -59,23 +59,31 @@ func excluded(f Facts, p Params, now time.Time) finding {
 		if x.covers(f) {
 			return hits(fmt.Sprintf("The exclusion %s keeps it: %s (%s).", x.ID, x.Reason, x.Owner))
 		}
-		if len(x.CentralGroups) > 0 && f.groupsUnsaid() {
+		if len(x.CentralGroups) > 0 && f.groupsUnsaid(x.CentralGroups) {
 			doubt = x.ID
 		}
 	}
 	if doubt != "" {
-		return hitsAs(Manual, "The exclusion "+doubt+" names groups of Central's, and Central does not show all of the device's.")
+		return hitsAs(Manual, strings.TrimSpace("The exclusion "+doubt+" names groups of Central's, and Central does not show all of the device's. "+f.Live.Groups.Problem))
 	}
 	return pass()
 }
 
-// groupsUnsaid reports whether Central's record leaves open which groups the
-// device is in.
-func (f Facts) groupsUnsaid() bool {
+// groupsUnsaid reports whether Central leaves open if the device is in a group
+// that one of the globs names: its record shows a group that can't be read, or
+// not all, and what else Central shows leaves it open too.
+func (f Facts) groupsUnsaid(globs []string) bool {
 	d := f.Live.Device
-	return f.found() && (!d.GroupsWhole || slices.ContainsFunc(d.Garbled, func(path string) bool {
+	return f.found() && (!d.GroupsWhole && !f.Live.Groups.answer(globs) || slices.ContainsFunc(d.Garbled, func(path string) bool {
 		return strings.HasPrefix(path, "group")
 	}))
+}
+
+// groups are all groups that anything shows the device to be in, with all that are
+// known to be above them.
+func (f Facts) groups() []Group {
+	g := f.Live.Groups
+	return g.above(slices.Concat(f.Live.Device.Groups, f.Event.Central.Groups, g.MemberOf))
 }
 
 // covers reports whether any list of the exclusion matches the device.
@@ -86,9 +94,9 @@ func (x Exclusion) covers(f Facts) bool {
 		}
 	}
 	dn := f.Event.Directory.DistinguishedName
-	groups := slices.Concat(f.Live.Device.Groups, f.Event.Central.Groups)
 	return anyMatches(x.EndpointIDs, f.Event.Central.ID.Value, f.Live.Device.ID.Value) ||
-		dn.Known() && (anyBelow(dn.Value, x.OUs, Loose) || dn.Value.among(x.OUs)) || anyMatches(x.CentralGroups, groups...)
+		dn.Known() && (anyBelow(dn.Value, x.OUs, Loose) || dn.Value.among(x.OUs)) ||
+		len(x.CentralGroups) > 0 && namedAny(f.groups(), x.CentralGroups)
 }
 
 // The primary groups of domain controllers, by the end of their SIDs, and the bits of
@@ -147,22 +155,27 @@ func underInvestigation(f Facts, _ Params, _ time.Time) finding {
 		return quiet()
 	case isolated.Value:
 		return hits("The device is isolated.")
-	case threats.Value == "bad":
-		return hits("The device's health is bad: Central reports threats on it.")
-	case overall.Value == "bad":
-		return hits("The device's health is bad" + badPart(live) + ".")
+	case overall.Value == "bad" || threats.Value == "bad":
+		return hits("The device's health is bad" + ill(threats, live.BadServices || event.BadServices) + ".")
 	case isolated.State == Unreadable, !healthy(overall), !healthy(threats), live.Online.State == Unreadable:
 		return hits("Central's word on isolation, health or online can't be read.")
 	}
 	return pass()
 }
 
-// badPart names the part that makes the health bad, where Central says which.
-func badPart(d Device) string {
-	if d.HealthServices.Value == "bad" {
-		return ": one of its services is not running"
+// ill names the parts of a device's health that are bad.
+func ill(threats Field[string], services bool) string {
+	var parts []string
+	if threats.Value == "bad" {
+		parts = append(parts, "threats")
 	}
-	return ""
+	if services {
+		parts = append(parts, "services")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // latest is what Central says now or, where it left that out, what the event saw.

@@ -139,9 +139,9 @@ func humanRows() []row {
 		{"excluded by its own DN", "", func(f *Facts, p *Params) {
 			p.Exclusions[0].OUs = []DN{f.Event.Directory.DistinguishedName.Value}
 		}, Keep, []Code{Excluded}},
-		{"excluded by a group in Central", "", func(f *Facts, _ *Params) { f.Live.Device.Groups = []string{"EU", "KIOSKS north"} }, Keep, []Code{Excluded}},
-		{"excluded by a group with a slash in its name", "", func(f *Facts, _ *Params) { f.Live.Device.Groups = []string{"Kiosks EU/DE"} }, Keep, []Code{Excluded}},
-		{"excluded by a group that only the event shows", "", func(f *Facts, _ *Params) { f.Event.Central.Groups = []string{"Kiosks 1"} }, Keep, []Code{Excluded}},
+		{"excluded by a group in Central", "", func(f *Facts, _ *Params) { f.Live.Device.Groups = []Group{{Name: "EU"}, {Name: "KIOSKS north"}} }, Keep, []Code{Excluded}},
+		{"excluded by a group with a slash in its name", "", func(f *Facts, _ *Params) { f.Live.Device.Groups = []Group{{Name: "Kiosks EU/DE"}} }, Keep, []Code{Excluded}},
+		{"excluded by a group that only the event shows", "", func(f *Facts, _ *Params) { f.Event.Central.Groups = []Group{{Name: "Kiosks 1"}} }, Keep, []Code{Excluded}},
 		{"an exclusion names groups and Central shows none", "excluded-manual", func(f *Facts, _ *Params) {
 			f.Live.Device.Groups, f.Live.Device.GroupsWhole = nil, false
 		}, Manual, []Code{Excluded}},

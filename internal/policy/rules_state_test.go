@@ -79,7 +79,7 @@ func inputRows() []row {
 			f.Event.Directory, f.Event.Central.Hostname = Directory{}, Field[string]{}
 		}, Manual, []Code{DirectoryMissing, BuildUnknown}},
 		{"what decides nothing can't be read", "", func(f *Facts, _ *Params) {
-			f.Event.Central.PersonID, f.Event.Central.HealthServices = Garbled[string](), Garbled[string]()
+			f.Event.Central.PersonID = Garbled[string]()
 			f.Event.Central.SerialNumber, f.Event.Central.Tamper = Garbled[string](), Garbled[bool]()
 		}, Delete, nil},
 		{"optional fields are not given", "", func(f *Facts, _ *Params) {

@@ -27,7 +27,8 @@ func ParseDevice(raw []byte) (policy.Device, error) {
 
 func (r *reader) device() policy.Device {
 	var d policy.Device
-	group, above := false, false
+	var own ring
+	var above []ring
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
@@ -51,16 +52,16 @@ func (r *reader) device() policy.Device {
 		case "serialNumber":
 			d.SerialNumber = read(r, text)
 		case "group":
-			d.Groups, group = r.group(d.Groups, "group")
+			own = r.group("group")
 		case "groupHierarchy":
-			d.Groups, above = r.hierarchy(d.Groups)
+			above = r.hierarchy()
 		case "macAddresses":
 			d.MACAddresses = r.macs()
 		default:
 			r.deviceBlock(&d, string(name))
 		}
 	}
-	d.GroupsWhole = group && above
+	d.Groups, d.GroupsWhole = groupPath(own, above)
 	return d
 }
 
@@ -152,7 +153,8 @@ func (r *reader) health(d *policy.Device) {
 		case "threats":
 			d.HealthThreats, known = r.healthStatus("health.threats"), true
 		case "services":
-			d.HealthServices, known = r.healthStatus("health.services"), true
+			known = true
+			d.BadServices = r.services()
 		default:
 			strange = true
 			r.stray("health", string(name), "overall", "threats")
@@ -178,6 +180,23 @@ func (r *reader) healthStatus(path string) policy.Field[string] {
 		r.stray(path, string(name), "status")
 	}
 	return status
+}
+
+// services reports whether the services are said to be bad. They decide nothing:
+// Central's overall health counts them.
+func (r *reader) services() (bad bool) {
+	if r.peek() != '{' {
+		r.skip()
+		return false
+	}
+	for name := range r.members() {
+		if string(name) == "status" {
+			bad = read(r, word).Value == "bad"
+			continue
+		}
+		r.skip()
+	}
+	return bad
 }
 
 // isolation is true as soon as one of its three signs says so. Otherwise one
@@ -254,69 +273,10 @@ func (r *reader) person(d *policy.Device) {
 	}
 }
 
-// group reads {id, name} into names and ids. What can't be read is noted under
-// path: a group that is not known may be one whose devices must stay. whole means
-// that the group has both.
-func (r *reader) group(groups []string, path string) (all []string, whole bool) {
-	is, _ := r.block(path)
-	if !is {
-		return groups, false
-	}
-	var id, label policy.Field[string]
-	for name := range r.members() {
-		switch string(name) {
-		case "id":
-			id = read(r, text)
-		case "name":
-			label = read(r, undamaged)
-		default:
-			r.stray(path, string(name), "id", "name")
-		}
-	}
-	for _, f := range []policy.Field[string]{label, id} {
-		switch f.State {
-		case policy.Given:
-			groups = append(groups, f.Value)
-		case policy.Unreadable:
-			r.garble(path)
-		case policy.Absent:
-		}
-	}
-	return groups, label.Known() && id.Known()
-}
-
 // undamaged is a text that came whole, in which question marks may be meant.
 func undamaged(s scalar) (string, bool) {
 	t, ok := text(s)
 	return t, ok && LostLetters(t) == ""
-}
-
-// hierarchy reads the list of the group and all above it. whole means that there
-// was one in it, and that each has name and id.
-func (r *reader) hierarchy(groups []string) (all []string, whole bool) {
-	const path = "groupHierarchy"
-	if r.peek() != '[' {
-		if is, _ := r.block(path); is {
-			r.garble(path)
-			r.skip()
-		}
-		return groups, false
-	}
-	r.token() // [
-	whole = r.peek() != ']'
-	for r.err == nil && r.peek() != ']' {
-		if len(groups) >= maxGroups {
-			r.garble(path)
-			r.skip()
-			whole = false
-			continue
-		}
-		var one bool
-		groups, one = r.group(groups, path)
-		whole = whole && one
-	}
-	r.token() // ]
-	return groups, whole
 }
 
 // macs reads what it can: the addresses help to recognise a device that comes

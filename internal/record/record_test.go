@@ -84,12 +84,12 @@ func TestAFullRecordIsReadWhole(t *testing.T) {
 		OSName: policy.Is("Windows 11 Pro"), IsServer: policy.Is(false), Build: policy.Is(22631),
 		LastSeenAt:   policy.Is(time.Date(2026, 10, 5, 9, 41, 12, 337e6, time.UTC)),
 		RegisteredAt: policy.Is(time.Date(2025, 2, 11, 10, 2, 33, 1e6, time.UTC)),
-		Online:       policy.Is(true), Isolated: policy.Is(false), HealthOverall: policy.Is("good"), HealthThreats: policy.Is("good"), HealthServices: policy.Is("good"),
+		Online:       policy.Is(true), Isolated: policy.Is(false), HealthOverall: policy.Is("good"), HealthThreats: policy.Is("good"),
 		Cloned: policy.Is(false), PersonID: policy.Is("6e4d9c1b-8a27-4f05-b3d6-2c5e7f9a0b18"), PersonName: policy.Is("Anna Berg"),
 		ViaLogin: policy.Is(`EXAMPLE\anna.berg`), SerialNumber: policy.Is("SYN0000001"), MACAddresses: []string{"02:00:5E:10:00:01"},
-		Groups: []string{
-			"Workstations", "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", "Workstations", "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35",
-			"EU", "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b",
+		Groups: []policy.Group{
+			{ID: "c1a7e4d9-3b58-4f60-9e2c-7d8a0b1f6c35", Name: "Workstations"},
+			{ID: "f2b8c6e1-4d07-4a93-8b5e-0c1d2e3f4a5b", Name: "EU"},
 		},
 		GroupsWhole: true,
 		Tamper:      policy.Is(true),

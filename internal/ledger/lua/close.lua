@@ -11,7 +11,8 @@ if changed then
   if not A.mayChange then return out('forbidden') end
 end
 if A.decision == 'delete' and T.two == '1' then
-  if (T.opener or '') == '' or A.decider == '' or T.opener == A.decider then
+  -- Whose names are one is judged before; it must have been about this opener.
+  if A.samePerson or (T.openedBy or '') ~= A.openedBy then
     return out('refused', 'SECOND_PERSON_NEEDED')
   end
 end

@@ -24,7 +24,7 @@ set({ticket = A.ticket, approval = false, approvalTill = false, keep = false, ke
 redis.call('ZREM', KEPT, A.endpoint)
 redis.call('DEL', TICKET)
 redis.call('HSET', TICKET, 'id', A.ticket, 'endpoint', A.endpoint, 'hostname', A.hostname, 'state', 'open',
-  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'opener', A.opener, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', STORED)
+  'openedAt', ms(NOW), 'openedBy', A.openedBy, 'openedKey', A.openedKey, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', STORED)
 if A.token ~= '' then set({['asked:' .. A.token] = '1'}) end
 redis.call('ZADD', OPEN, ms(NOW), A.endpoint)
 redis.call('ZADD', TICKETS, ms(NOW), A.ticket)

@@ -50,7 +50,7 @@ elseif A.what == 'opened' then
   set({state = 'ticket_open', ticket = A.ticket})
   redis.call('DEL', TICKET)
   redis.call('HSET', TICKET, 'id', A.ticket, 'endpoint', A.endpoint, 'hostname', A.hostname, 'state', 'open', 'openedAt', ms(AT),
-    'openedBy', A.openedBy, 'opener', A.opener, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', '')
+    'openedBy', A.openedBy, 'openedKey', A.openedKey, 'system', A.system, 'url', A.url, 'two', A.two, 'claims', '')
   redis.call('ZADD', OPEN, ms(AT), A.endpoint)
   redis.call('ZADD', TICKETS, ms(AT), A.ticket)
 elseif A.what == 'closed' then
