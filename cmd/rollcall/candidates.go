@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"rollcall/internal/adexport"
@@ -28,7 +26,7 @@ type candidatesCmd struct {
 	DisabledAt string   `name:"disabled-at-field" default:"disabledAt" placeholder:"NAME" help:"The export's field with the time at which the account was disabled (${default}). AD itself keeps none; whenChanged is not it."`
 	OU         []string `name:"ou" sep:"none" placeholder:"DN" help:"Take only accounts below this OU. Repeatable (the policy's disabledOUs)."`
 	All        bool     `help:"Take every account, wherever it is."`
-	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory --format ndjson\" wrote, in place of Central itself; - is standard input."`
+	Inventory  string   `placeholder:"FILE" help:"What \"rollcall inventory\" wrote as NDJSON or JSON, in place of Central itself; - is standard input."`
 	ObservedAt string   `name:"observed-at" placeholder:"TIME" help:"When the directory was as the export says, in RFC 3339, or now (the time of the older of the two files). Needed with standard input."`
 	Out        string   `placeholder:"FILE" help:"Where the events go (standard output). It is there once all is done, or not at all."`
 	Unmatched  string   `placeholder:"FILE" help:"Where the accounts without an event go, as NDJSON, each with its reason."`
@@ -45,7 +43,9 @@ which AD cuts names, also finds the devices of which it is the beginning, where 
 
 An account that finds no device is unmatched, and that says nothing of any device. An account whose name is also that of another account of its
 domain, which is enabled or not in the OUs, is held back: the device may be the other's. So export the whole domain, not the OUs alone. And so is one that logged on a day
-or more after Central last heard from the device, where the export has lastLogonTimestamp: it was in use, and its agent silent.
+or more after Central last heard from the device, where the export has lastLogonTimestamp: it was in use, and its agent silent. A last logon
+that can't be read (a spreadsheet's 1.34E+17, a date in a culture's words) may be any, and holds its account back too. An account that is listed
+twice is one account; where the two rows differ, it is held back. What AD has deleted holds nobody back.
 
 Rows that can't be read are told with their line and left out; with --strict the first one ends it. A row of the export that can't be read, but for
 its names, holds every account of these names back: in its domain, or in any where that can't be read either. One of which not even the names
@@ -166,6 +166,7 @@ func (c *candidatesCmd) readAD(s *sifting) error {
 			return err
 		}
 	}
+	s.faults.rest()
 	if err := c.usable(&s.roster); err != nil {
 		return err
 	}
@@ -179,7 +180,8 @@ func (c *candidatesCmd) usable(r *roster) error {
 	switch {
 	case r.nameless > 0 && !c.SkipUnreadable:
 		return fmt.Errorf("of %d rows, the first in line %d, not even the names can be read, and any candidate may be the one that is in use there: "+
-			"mend them or export anew, or leave them out with --skip-unreadable", r.nameless, r.firstNameless)
+			"mend them or export anew (--skip-unreadable leaves them out, and with them the look for namesakes among their accounts: a device in use may become a candidate)",
+			r.nameless, r.firstNameless)
 	case r.rows == 0:
 		return errors.New("it holds no computer account that can be read")
 	}
@@ -190,6 +192,13 @@ func (c *candidatesCmd) usable(r *roster) error {
 func (c *candidatesCmd) noteAD(s *sifting) {
 	r, w := &s.roster, s.p.stderr
 	say(w, "%s: %d accounts, %d of them below the OUs", printable(c.AD), r.rows, len(r.taken))
+	if len(r.taken) == 0 {
+		say(w, "note: no account of the export lies below the OUs: see that it holds them, that the OUs are spelt as in its DNs, "+
+			"and that it did not lose letters (? for umlauts: export with -Encoding UTF8)")
+	}
+	if r.unnamed > 0 {
+		say(w, "note: of %d accounts managedBy is a display name, which no entry of vip.users can meet; export it as AD keeps it, as a DN", r.unnamed)
+	}
 	if !c.All && r.rows == len(r.taken) {
 		say(w, "note: the export holds no account outside the OUs, so whether a name is in use elsewhere can't be seen. Export the whole domain.")
 	}
@@ -253,55 +262,4 @@ func openInput(p *process, name string) (io.ReadCloser, time.Time, error) {
 		return nil, time.Time{}, usageError{errors.Join(fmt.Errorf("%s is no file", name), err, f.Close())}
 	}
 	return f, info.ModTime(), nil
-}
-
-// sheet takes JSON lines. One with a file's name is written beside it, and takes
-// the name only when it is kept: half a list must not pass for a whole one.
-type sheet struct {
-	w    *bufio.Writer
-	enc  *json.Encoder
-	file *os.File // nil = standard output
-	name string
-}
-
-func newSheet(stdout io.Writer, name string) (*sheet, error) {
-	s := &sheet{name: name}
-	to := stdout
-	if name != "" {
-		f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-		if err != nil {
-			return nil, usageError{err}
-		}
-		s.file, to = f, f
-	}
-	s.w = bufio.NewWriter(to)
-	s.enc = json.NewEncoder(s.w)
-	s.enc.SetEscapeHTML(false)
-	return s, nil
-}
-
-func (s *sheet) write(v any) error { return s.enc.Encode(v) }
-
-// keep ends the sheet. Nothing may be written after it.
-func (s *sheet) keep() error {
-	err := s.w.Flush()
-	if err != nil || s.file == nil {
-		return err
-	}
-	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(s.file.Name(), s.name); err != nil {
-		return err
-	}
-	s.file = nil
-	return nil
-}
-
-// drop takes away what was not kept.
-func (s *sheet) drop() {
-	if s.file != nil {
-		_ = s.file.Close() // it may be closed
-		_ = os.Remove(s.file.Name())
-	}
 }

@@ -22,6 +22,7 @@ type sifting struct {
 	roster     roster
 	begun      time.Time
 	observedAt time.Time
+	faults     faultTeller
 
 	unreadable int
 	devices    int
@@ -43,7 +44,8 @@ func (s *sifting) unreadableRow(file string, line int, problem string) error {
 	if s.strict {
 		return fmt.Errorf("line %d: %s", line, printable(problem))
 	}
-	say(s.p.stderr, "%s: line %d: %s", printable(file), line, printable(problem))
+	s.faults.w, s.faults.file = s.p.stderr, file
+	s.faults.tell(line, problem)
 	return nil
 }
 

@@ -28,9 +28,11 @@ type account struct {
 	logon     string          // its NetBIOS name likewise; empty where that is only a begin of the others
 	disabled  *bool           // nil = not known
 	lastLogon time.Time       // zero = not known
-	held      bool            // no device makes an event of it
-	why       string          // it, or one device, was held back
-	matched   bool
+	// logonUnreadable is what the export says of a logon that can't be read.
+	logonUnreadable string
+	held            bool   // no device makes an event of it
+	why             string // it, or one device, was held back
+	matched         bool
 }
 
 // enabled reports what the account's event will say, so that its device is kept.
@@ -80,6 +82,8 @@ type roster struct {
 	// firstNameless is the line of the first of them.
 	firstNameless int
 	taken         []*account
+	unnamed       int // taken accounts whose manager is told by a display name
+	seen          map[string]*seenRow
 	claims        map[spelling][]claim
 	byName        map[string][]*account // by each of their names
 	byBegin       map[string][]*account // those with a longer name, by its first 15 characters
@@ -97,6 +101,9 @@ func (r *roster) add(row adexport.Row) error {
 	}
 	a.nth = r.rows
 	in := r.all || slices.ContainsFunc(r.ous, row.DN.BelowLoosely)
+	if r.again(a, policy.Loose(row.DN.String()), row.Directory.ObjectGUID, in) {
+		return nil
+	}
 	if unknown := a.disabled == nil; a.enabled() || unknown && (!in || r.all) {
 		r.claim(a.domain, append([]string{a.logon}, a.names...), claim{a.nth, a.line})
 	}
@@ -106,6 +113,9 @@ func (r *roster) add(row adexport.Row) error {
 	r.taken = append(r.taken, a)
 	if row.Unexpanded {
 		r.unexpanded++
+	}
+	if m := row.Directory.ManagedBy; strings.Contains(m, " ") && !strings.ContainsAny(m, `=\@`) {
+		r.unnamed++
 	}
 	return nil
 }
@@ -118,9 +128,9 @@ func (r *roster) unreadable(f *adexport.Fault) {
 			r.firstNameless = f.Line
 		}
 	}
-	names := make([]string, len(f.Names))
-	for i, name := range f.Names {
-		names[i] = shortOf(name)
+	var names []string
+	for _, name := range append(f.Names, f.Some...) {
+		names = append(names, shortOf(name))
 	}
 	r.claim(policy.Loose(f.Domain), names, claim{line: f.Line})
 }
@@ -168,7 +178,7 @@ func newAccount(row adexport.Row) (*account, error) {
 		no := !*e
 		a.disabled = &no
 	}
-	a.logon, a.lastLogon = shortOf(row.NetBIOS), row.LastLogon
+	a.logon, a.lastLogon, a.logonUnreadable = shortOf(row.NetBIOS), row.LastLogon, row.LogonUnreadable
 	for _, name := range []string{row.Directory.Hostname, row.DNSHostName} {
 		short := shortOf(name)
 		if short != "" && !slices.Contains(a.names, short) {
@@ -223,9 +233,17 @@ func (r *roster) find(host string) []*account {
 }
 
 // loggedOnSince reports an account that logged on when Central no longer heard
-// from the device: it was in use, and its agent silent. It notes that as why.
+// from the device, or may have: it was in use, and its agent silent. It notes that as
+// why.
 func (a *account) loggedOnSince(lastSeen time.Time) bool {
-	if a.enabled() || lastSeen.IsZero() || a.lastLogon.Sub(lastSeen) <= logonSlack {
+	switch {
+	case a.enabled():
+		return false
+	case a.logonUnreadable != "":
+		a.why = cmp.Or(a.why, "its last logon is unknown, for it can't be read: "+a.logonUnreadable+
+			" (export lastLogonTimestamp as the number that AD keeps, and don't save it in a spreadsheet)")
+		return true
+	case lastSeen.IsZero() || a.lastLogon.Sub(lastSeen) <= logonSlack:
 		return false
 	}
 	a.why = cmp.Or(a.why, fmt.Sprintf("the account logged on at %s, and Central last heard from the device at %s",

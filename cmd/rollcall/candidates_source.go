@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/action"
+	"rollcall/internal/adexport"
 	"rollcall/internal/httpapi"
 	"rollcall/internal/record"
 )
@@ -94,26 +95,74 @@ func (s *sifting) skipped(why string) { say(s.p.stderr, "skipped: %s", printable
 // everySoMany is after how many lines of a file a line tells how far it is.
 const everySoMany = 10000
 
-// fromFile reads lines as the inventory writes them. Central's own records do too.
+// fromFile reads what the inventory writes in JSON, as retire does. Where each device
+// stands on a line of its own they are never all in memory.
 func (s *sifting) fromFile(name string, in io.Reader) iter.Seq2[centralRecord, error] {
 	return func(yield func(centralRecord, error) bool) {
-		text := bufio.NewReader(in)
-		for line := 1; ; line++ {
-			raw, err := text.ReadBytes('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
-				yield(centralRecord{}, fmt.Errorf("%s: %w", name, err))
-				return
-			}
-			last := err != nil
-			if line == 1 {
-				raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
-			}
-			if line%everySoMany == 0 {
-				say(s.p.stderr, "%d devices, %d events", s.devices, s.events)
-			}
-			if raw = bytes.TrimSpace(raw); len(raw) > 0 && !s.fileLine(name, line, raw, yield) || last {
-				return
-			}
+		defer s.faults.rest()
+		text := bufio.NewReaderSize(adexport.Text(in), maxRetireRow)
+		begin, err := text.Peek(maxRetireRow)
+		if err != nil && !errors.Is(err, io.EOF) {
+			yield(centralRecord{}, fmt.Errorf("%s: %w", name, err))
+			return
+		}
+		switch form := formOfText(begin); {
+		case form == formNothing:
+		case form == formCSV && !exportsAD(begin):
+			yield(centralRecord{}, fmt.Errorf("%s: it is CSV or another table, of which too much was left out to make events: write it with \"rollcall inventory --format ndjson\"", name))
+		case form == formCSV, form == formOther:
+			yield(centralRecord{}, fmt.Errorf("%s: %w", name, errOfText(begin)))
+		case lineByLine(begin):
+			s.fromLines(name, text, yield)
+		default:
+			s.fromWhole(name, text, yield)
+		}
+	}
+}
+
+// lineByLine reports whether the first line is a device by itself.
+func lineByLine(begin []byte) bool {
+	first, _, _ := bytes.Cut(bytes.TrimSpace(begin), []byte("\n"))
+	var doc map[string]json.RawMessage
+	if json.Unmarshal(first, &doc) != nil {
+		return false
+	}
+	_, items := doc["items"]
+	return !items && !hasNumbers(bytes.TrimSpace(first))
+}
+
+// fromWhole reads a list, or devices over several lines.
+func (s *sifting) fromWhole(name string, text io.Reader, yield func(centralRecord, error) bool) {
+	raw, err := bounded(name, text)
+	if err != nil {
+		yield(centralRecord{}, err)
+		return
+	}
+	stopped := false
+	err = eachObject(raw, func(line int, raw []byte) {
+		if !stopped {
+			stopped = !s.fileLine(name, line, raw, yield)
+		}
+	})
+	if err != nil && !stopped {
+		yield(centralRecord{}, fmt.Errorf("%s: %w", name, err))
+	}
+}
+
+// fromLines reads a device from each line.
+func (s *sifting) fromLines(name string, text *bufio.Reader, yield func(centralRecord, error) bool) {
+	for line := 1; ; line++ {
+		raw, err := text.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			yield(centralRecord{}, fmt.Errorf("%s: %w", name, err))
+			return
+		}
+		last := err != nil
+		if line%everySoMany == 0 {
+			say(s.p.stderr, "%d devices, %d events", s.devices, s.events)
+		}
+		if raw = bytes.TrimSpace(raw); len(raw) > 0 && !s.fileLine(name, line, raw, yield) || last {
+			return
 		}
 	}
 }

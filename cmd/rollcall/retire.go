@@ -29,7 +29,7 @@ type retireCmd struct {
 	storeFlags   `group:"settings"`
 	serviceFlags `group:"settings"`
 
-	File     string        `required:"" placeholder:"FILE" help:"Events, as NDJSON or a JSON list, or rows of the inventory, as these or CSV."`
+	File     string        `required:"" placeholder:"FILE" help:"Events, or rows of the inventory or of Sophos's connector: JSON in any shape, rows of the inventory also as CSV."`
 	Live     bool          `help:"Really delete. Needs ROLLCALL_MODE=live (or --mode live) as well; without both nothing is deleted."`
 	Yes      []string      `sep:"none" placeholder:"TENANT:COUNT" help:"For scripts, instead of typing it: the tenant's id and how many of its devices will be deleted. Once for each tenant; must match exactly."`
 	Journal  string        `placeholder:"FILE" help:"What was done, step by step; the same file lets a run that was stopped go on (FILE.journal.ndjson)."`
@@ -170,9 +170,11 @@ func (c *retireCmd) read(p *process) ([]retireRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	told := faultTeller{w: p.stderr, file: c.File}
 	for _, bad := range file.bad {
-		_, _ = fmt.Fprintf(p.stderr, "%s: %s\n", c.File, printable(bad.String()))
+		told.tell(bad.line, bad.text)
 	}
+	told.rest()
 	switch n := len(file.bad); {
 	case n > 0 && !c.SkipBad:
 		return nil, fmt.Errorf("%d lines of %s can't be used; mend them, or leave them out with --skip-bad; nothing was done", n, c.File)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/action"
-	"rollcall/internal/httpapi"
+	"rollcall/internal/adexport"
 	"rollcall/internal/policy"
 	"rollcall/internal/record"
 )
@@ -50,6 +49,8 @@ func (f lineFault) String() string { return fmt.Sprintf("line %d: %s", f.line, f
 type retireFile struct {
 	rows []retireRow
 	bad  []lineFault
+	// exports counts objects that are accounts of AD.
+	exports int
 }
 
 // readRetireFile reads a file of events or inventory rows whole. The error says
@@ -60,18 +61,18 @@ func readRetireFile(path string) (*retireFile, error) {
 		return nil, err
 	}
 	f := &retireFile{}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // spreadsheets put it there
-	switch start := bytes.TrimSpace(text); {
-	case len(start) == 0:
-		return nil, fmt.Errorf("%s is empty", path)
-	case start[0] == '[':
-		err = f.list(text, 0)
-	case start[0] != '{':
+	switch form := formOfText(text); {
+	case form == formCSV && !exportsAD(text):
 		err = f.csv(text)
-	case jsontext.Value(text).IsValid():
-		err = f.document(text)
+	case form == formJSON:
+		err = eachObject(text, f.object)
+	case form == formNothing:
+		err = errors.New("it is empty")
 	default:
-		f.lines(text)
+		err = errOfText(text)
+	}
+	if err == nil && f.exports > 0 && len(f.rows) == 0 {
+		err = errExportOfAD
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -88,7 +89,12 @@ func readBounded(path string) ([]byte, error) {
 		return nil, usageError{err}
 	}
 	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxRetireFile+1))
+	return bounded(path, adexport.Text(file))
+}
+
+// bounded reads what a file holds where that is not more than it may be.
+func bounded(path string, in io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxRetireFile+1))
 	if err == nil && len(text) > maxRetireFile {
 		err = fmt.Errorf("%s is larger than %d MiB: split it", path, maxRetireFile>>20)
 	}
@@ -98,61 +104,6 @@ func readBounded(path string) ([]byte, error) {
 // fault notes a line that can't be used.
 func (f *retireFile) fault(line int, format string, a ...any) {
 	f.bad = append(f.bad, lineFault{line, fmt.Sprintf(format, a...)})
-}
-
-// lines reads an object a line; blank lines are passed over.
-func (f *retireFile) lines(text []byte) {
-	line := 0
-	for raw := range bytes.Lines(text) {
-		line++
-		if raw = bytes.TrimSpace(raw); len(raw) > 0 {
-			f.object(line, raw)
-		}
-	}
-}
-
-// document reads a file that is one object: a list of items, or one device.
-func (f *retireFile) document(text []byte) error {
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return err
-	}
-	items, is := doc["items"]
-	if !is {
-		f.object(1, bytes.TrimSpace(text))
-		return nil
-	}
-	if next := bytes.TrimSpace(doc["next"]); len(next) > 0 && !bytes.Equal(next, []byte("null")) {
-		return errors.New("this is one page of a list, not all of it")
-	}
-	return f.list(items, bytes.Count(text[:bytes.Index(text, items)], []byte("\n")))
-}
-
-// list reads a JSON list that begins after so many lines. One that breaks off is
-// no list: nobody can say what was cut.
-func (f *retireFile) list(text []byte, before int) error {
-	dec := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true)) // told by line, below
-	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '[' {
-		return errors.New("is no list of objects")
-	}
-	at, line := 0, before+1
-	for dec.PeekKind() != ']' {
-		raw, err := dec.ReadValue()
-		if err != nil {
-			return fmt.Errorf("the list can't be read to its end: %w", err)
-		}
-		begin := int(dec.InputOffset()) - len(raw)
-		line += bytes.Count(text[at:begin], []byte("\n"))
-		at = begin
-		f.object(line, slices.Clone(raw))
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return fmt.Errorf("the list can't be read to its end: %w", err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the list")
-	}
-	return nil
 }
 
 // object takes an event, a request body that holds one, or an inventory row.
@@ -171,6 +122,10 @@ func (f *retireFile) object(line int, raw []byte) {
 		return
 	}
 	event, problem := eventIn(doc, raw)
+	if isAccount(doc) {
+		f.exports++
+		problem = "is an account of AD and no device: rollcall candidates makes events of an export"
+	}
 	if problem != "" {
 		f.fault(line, "%s", problem)
 		return
@@ -281,86 +236,4 @@ func nest(doc map[string]any, path []string, v any) {
 		doc[path[0]] = inner
 	}
 	nest(inner, path[1:], v)
-}
-
-// csv reads rows of the inventory as a spreadsheet wrote them.
-func (f *retireFile) csv(text []byte) error {
-	r := csv.NewReader(bytes.NewReader(text))
-	first, _, _ := bytes.Cut(text, []byte("\n"))
-	if !bytes.ContainsRune(first, ',') && bytes.ContainsRune(first, ';') {
-		r.Comma = ';' // what some spreadsheets write
-	}
-	r.FieldsPerRecord = -1 // told by line, below
-	header, err := r.Read()
-	if err != nil {
-		return fmt.Errorf("the header can't be read: %w", err)
-	}
-	if err := checkHeader(header); err != nil {
-		return err
-	}
-	for {
-		cells, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil { // where the next row begins is not known
-			return fmt.Errorf("the rows can't be read to their end: %w", err)
-		}
-		line, _ := r.FieldPos(0)
-		f.cells(line, header, cells)
-	}
-}
-
-// checkHeader asks for what names a device, and for each column once.
-func checkHeader(header []string) error {
-	times := map[string]int{}
-	for i, name := range header {
-		header[i] = strings.TrimSpace(name)
-		if path, is := inventoryPath(header[i]); is {
-			times[strings.Join(path, ".")]++
-		}
-	}
-	if times["id"] == 0 || times["tenant.id"] == 0 {
-		return errors.New("neither JSON nor CSV of the inventory: the header needs the columns tenantId and endpointId")
-	}
-	for path, n := range times {
-		if n > 1 {
-			return fmt.Errorf("%d columns of the header give the device's %s", n, path)
-		}
-	}
-	return nil
-}
-
-// cells takes one row.
-func (f *retireFile) cells(line int, header, cells []string) {
-	if len(cells) != len(header) {
-		f.fault(line, "has %d columns, and the header has %d", len(cells), len(header))
-		return
-	}
-	central := map[string]any{}
-	for i, cell := range cells {
-		cell = unquoted(strings.TrimSpace(cell))
-		if header[i] == "skipped" && cell != "" {
-			f.fault(line, "is no device to work on: the inventory skipped it")
-			return
-		}
-		if path, is := inventoryPath(header[i]); is && cell != "" {
-			nest(central, path, cell)
-		}
-	}
-	event, err := json.Marshal(map[string]any{"central": central})
-	if err != nil {
-		f.fault(line, "can't be read")
-		return
-	}
-	f.event(line, event, event) // which cells they are is for the header to say
-}
-
-// unquoted takes off the sign with which the inventory keeps a spreadsheet from
-// taking a cell for a formula.
-func unquoted(cell string) string {
-	if bare, quoted := strings.CutPrefix(cell, "'"); quoted && httpapi.Harmless(bare) == cell {
-		return bare
-	}
-	return cell
 }

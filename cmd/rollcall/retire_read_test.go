@@ -62,7 +62,9 @@ func TestAFileOfDevicesIsReadInEveryForm(t *testing.T) {
 		{"an event with another beside it", fmt.Sprintf(`{"event":%s,"central":%s}`, event(deviceA), central(deviceB)), nil, []string{"line 1: holds an event, and parts of one beside it"}},
 		{"what the inventory skipped", fmt.Sprintf(`{"id":%q,"tenant":{"id":%q},"skipped":"stray"}`, deviceA, tenantA), nil, []string{"line 1: is no device to work on: the inventory skipped it"}},
 		{"what the inventory skipped, as CSV", header + tenantA + ",,,,,,,,,,,,,,,,not read\n", nil, []string{"line 2: is no device to work on: the inventory skipped it"}},
-		{"a row that lacks a column", header + tenantA + "," + deviceA + "\n", nil, []string{"line 2: has 2 columns, and the header has 17"}},
+		{"a row whose last cells a spreadsheet left out", header + tenantA + "," + deviceA + ",WS-1\n", []int{2}, nil},
+		{"a row with empty cells behind it", header + tenantA + "," + deviceA + ",WS-1" + strings.Repeat(",", 20) + "\n", []int{2}, nil},
+		{"a row of too many cells", header + tenantA + "," + deviceA + ",WS-1" + strings.Repeat(",", 20) + "x\n", nil, []string{"line 2: has 23 columns, and the header has 17"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := readRetireFile(written(t, "f", tt.text))

@@ -15,9 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/transform"
-
 	"rollcall/api"
 	"rollcall/internal/policy"
 )
@@ -45,7 +42,8 @@ type Options struct {
 // Row is one account.
 type Row struct {
 	Line int // where it begins, from 1
-	// Foreign is set for what is no computer's account; then nothing else is.
+	// Foreign is set for what is no computer's account, or nobody's any more: one that
+	// AD has deleted, or holds as a conflict and disabled. Then nothing else is.
 	Foreign bool
 	// Directory is the account as an event tells it. MemberOf is nil where the
 	// export does not say.
@@ -57,8 +55,11 @@ type Row struct {
 	// which may differ from the others; empty where the export does not say.
 	NetBIOS string
 	// LastLogon is the last time at which the directory says the account logged on;
-	// zero where the export does not say, or not in a way that can be read.
+	// zero where the export does not say.
 	LastLogon time.Time
+	// LogonUnreadable is what the export says of a logon that can't be read: it may
+	// be a later one than LastLogon. Empty = there is no such thing.
+	LogonUnreadable string
 	// Unexpanded is set where the export holds the name of a type in place of the
 	// groups, as Export-Csv writes it for every list.
 	Unexpanded bool
@@ -72,6 +73,8 @@ type Fault struct {
 	// Names are all names that the row gives its account. None = nobody can say
 	// whose row it is: they are not there, or one of them can't be read either.
 	Names []string
+	// Some are names that such a row bears all the same.
+	Some []string
 	// Domain is the account's domain in DNS; empty = not known.
 	Domain string
 }
@@ -80,7 +83,8 @@ type Fault struct {
 func (f *Fault) Error() string { return fmt.Sprintf("line %d: %s", f.Line, f.Problem) }
 
 // errForm is told of what is none of the three forms.
-var errForm = errors.New("this is no export of computer accounts: neither JSON nor LDIF, nor CSV with a column DistinguishedName")
+var errForm = errors.New("this is no export of computer accounts: neither JSON nor LDIF, nor CSV with a column DistinguishedName or DN " +
+	"(write it with Get-ADComputer and Export-Csv -Encoding UTF8, csvde, ldifde or ldapsearch)")
 
 // peek is how much is looked at to tell the form.
 const peek = 64 << 10
@@ -89,8 +93,7 @@ const peek = 64 << 10
 // the sequence, and what was read is then not all.
 func Read(r io.Reader, o Options) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		// The byte order mark says which Unicode it is: Windows PowerShell writes UTF-16.
-		text := bufio.NewReaderSize(transform.NewReader(r, unicode.BOMOverride(transform.Nop)), peek)
+		text := bufio.NewReaderSize(Text(r), peek)
 		begin, err := text.Peek(peek)
 		if err != nil && !errors.Is(err, io.EOF) {
 			yield(Row{}, err)

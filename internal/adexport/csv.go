@@ -11,17 +11,15 @@ import (
 	"strings"
 )
 
-// readCSV reads what Export-Csv writes: perhaps a first line that names a type, a
-// header, rows; separated by commas, or where the culture has it so by semicolons.
+// readCSV reads what Export-Csv and csvde write, also after a spreadsheet saved it:
+// perhaps a first line that names a type or the separator, a header, rows; separated by
+// commas, or where the culture has it so by semicolons.
 func readCSV(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		before := 0
-		if begin, err := text.Peek(len("#TYPE ")); err == nil && strings.EqualFold(string(begin), "#TYPE ") {
-			if _, err := text.ReadString('\n'); err != nil {
-				yield(entry{}, errForm)
-				return
-			}
-			before = 1
+		before, err := skipFirst(text)
+		if err != nil {
+			yield(entry{}, err)
+			return
 		}
 		comma, err := separator(text)
 		if err != nil {
@@ -36,15 +34,28 @@ func readCSV(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, error]
 			return
 		}
 		columns := names(header)
-		if !slices.Contains(columns, "distinguishedname") {
-			yield(entry{}, errForm)
-			return
-		}
 		for {
 			e, err := readCSVRow(in, columns, before, keep)
+			if err == nil && e.line == 0 { // nothing is in it
+				continue
+			}
 			if errors.Is(err, io.EOF) || !yield(e, err) || err != nil && !isFault(err) {
 				return
 			}
+		}
+	}
+}
+
+// skipFirst passes over a line that names a type, or that tells a spreadsheet the
+// separator. It returns how many lines that were.
+func skipFirst(text *bufio.Reader) (int, error) {
+	for lines := 0; ; lines++ {
+		begin, err := text.Peek(len("#TYPE "))
+		if s := strings.ToLower(string(begin)); err != nil || s != "#type " && !strings.HasPrefix(s, "sep=") {
+			return lines, nil //nolint:nilerr // a file that short has no header either
+		}
+		if _, err := text.ReadString('\n'); err != nil {
+			return 0, errForm
 		}
 	}
 }
@@ -69,7 +80,9 @@ func separator(text *bufio.Reader) (rune, error) {
 func names(header []string) []string {
 	out := make([]string, len(header))
 	for i, name := range header {
-		out[i] = strings.ToLower(strings.TrimSpace(name))
+		if out[i] = strings.ToLower(strings.TrimSpace(name)); out[i] == "dn" { // of csvde
+			out[i] = "distinguishedname"
+		}
 	}
 	return out
 }
@@ -77,23 +90,43 @@ func names(header []string) []string {
 // readCSVRow reads one row. before is how many lines stood before the reader.
 func readCSVRow(in *csv.Reader, columns []string, before int, keep func(string) bool) (entry, error) {
 	cells, err := in.Read()
-	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
+	count := errors.Is(err, csv.ErrFieldCount)
+	if parse, ok := errors.AsType[*csv.ParseError](err); ok && !count {
 		return entry{}, csvFault(parse, before)
 	}
-	if err != nil {
+	if err != nil && !count {
 		return entry{}, err
+	}
+	if strings.TrimSpace(strings.Join(cells, "")) == "" {
+		return entry{}, nil // a row that a spreadsheet left
 	}
 	line, _ := in.FieldPos(0)
 	if again := names(cells); slices.Contains(again, "distinguishedname") && !slices.Equal(again, columns) {
 		return entry{}, fmt.Errorf("line %d: another header: these are two exports, read each by itself", before+line)
 	}
 	e := newEntry(before + line)
-	for i, cell := range cells {
+	for i, cell := range cells[:min(len(cells), len(columns))] {
 		if keep(columns[i]) && strings.TrimSpace(cell) != "" {
-			e.values[columns[i]] = append(e.values[columns[i]], cell)
+			e.values[columns[i]] = append(e.values[columns[i]], cellText(cell))
 		}
 	}
-	return e, nil
+	if !count {
+		return e, nil
+	}
+	return entry{}, e.miscounted(len(cells) < len(columns))
+}
+
+// miscounted is the fault of a row with too few or too many cells. Which are missing
+// nobody can say, so what stands below the names may be another's.
+func (e entry) miscounted(short bool) *Fault {
+	e.nameless = true
+	problem := "there are more cells than the header has"
+	if short {
+		problem = "cells are missing at the end, as spreadsheets leave empty ones out; export anew, or save it with all its cells"
+	}
+	f := e.fault("wrong number of fields: %s", problem)
+	f.Domain = ""
+	return f
 }
 
 // csvFault says what is wrong with a row, and up to where it took rows with it: a

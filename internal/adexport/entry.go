@@ -1,16 +1,13 @@
 package adexport
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"rollcall/api"
 	"rollcall/internal/policy"
@@ -28,6 +25,7 @@ type entry struct {
 	values map[string][]string
 	// nameless is set where a part of the row was lost that may hold a name.
 	nameless bool
+	others   bool // it holds more than what is read
 }
 
 func newEntry(line int) entry { return entry{line: line, values: map[string][]string{}} }
@@ -35,63 +33,39 @@ func newEntry(line int) entry { return entry{line: line, values: map[string][]st
 // wanted reports which attributes are read, by their names in lower case.
 func wanted(when string) func(string) bool {
 	others := []string{
-		"enabled", "useraccountcontrol", "operatingsystem", "operatingsystemversion", "managedby", "memberof", "objectguid", "objectclass",
-		"lastlogon", "lastlogontimestamp", "lastlogondate", when,
+		"enabled", "accountisdisabled", "useraccountcontrol", "primarygroupid", "operatingsystem", "operatingsystemversion", "managedby", "memberof",
+		"objectguid", "objectclass", "isdeleted", "lastlogon", "lastlogontimestamp", "lastlogondate", when,
 	}
 	return func(name string) bool { return isName(name) || slices.Contains(others, name) }
 }
 
 // fault is a fault of this row.
 func (e entry) fault(format string, a ...any) *Fault {
-	f := &Fault{Line: e.line, Problem: fmt.Sprintf(format, a...)}
-	f.Names, f.Domain = e.whose()
-	return f
+	return e.tells(&Fault{Line: e.line, Problem: fmt.Sprintf(format, a...)})
 }
 
 // row makes the account of it.
 func (e entry) row(when string) (Row, error) {
 	row := Row{Line: e.line}
+	deleted, contradicts := e.deletion()
 	switch foreign := e.foreign(); {
 	case foreign && e.slipped(): // its class is not said, or its name is not
 		_, named := e.lenientDN()
 		e.nameless = e.nameless || !named
 		return Row{}, e.fault("objectClass is no computer's, and the row holds what only a computer has")
-	case foreign:
+	case contradicts != nil:
+		return Row{}, e.fault("%s", contradicts)
+	case foreign, deleted, e.disabledConflict():
 		row.Foreign = true
 		return row, nil
 	}
 	if err := e.fill(&row, when); err != nil {
 		return Row{}, e.fault("%s", err)
 	}
-	if field := unreadable(row.Directory); field != "" {
-		return Row{}, e.fault("%s can't be read", field)
+	if field, why := unreadable(row.Directory); field != "" {
+		return Row{}, e.fault("%s can't be read%s", field, why)
 	}
 	return row, nil
-}
-
-// foreign reports what is said to be something else than a computer. What is not
-// said to be anything was asked for as a computer.
-func (e entry) foreign() bool {
-	classes := e.values["objectclass"]
-	if len(classes) == 0 || typeName(classes[0]) {
-		return false
-	}
-	return !slices.ContainsFunc(classes, func(s string) bool {
-		return !whole(s) || slices.ContainsFunc(split(s), func(c string) bool { return strings.EqualFold(c, "computer") })
-	})
-}
-
-// slipped reports a row that is said to be of something else than a computer, and
-// looks like a computer's of which a cell was lost or came in between: the class stands
-// under another name. Only accounts for services have a name in DNS as computers do.
-func (e entry) slipped() bool {
-	for name, values := range e.values {
-		if name != "objectclass" && !isName(name) && slices.ContainsFunc(values, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), "computer") }) {
-			return true
-		}
-	}
-	service := slices.ContainsFunc(e.values["objectclass"], func(s string) bool { return strings.HasSuffix(strings.ToLower(strings.TrimSpace(s)), "serviceaccount") })
-	return !service && len(e.values["dnshostname"])+len(e.values["operatingsystem"]) > 0
 }
 
 // fill reads the attributes one by one.
@@ -127,7 +101,11 @@ func (e entry) fill(row *Row, when string) error {
 	if d.DisabledAt, err = e.disabledAt(when); err != nil {
 		return err
 	}
-	d.ObjectGUID, row.LastLogon = e.guid(), e.lastLogon()
+	if err = e.numbers(d); err != nil {
+		return err
+	}
+	d.ObjectGUID = e.guid()
+	row.LastLogon, row.LogonUnreadable = e.lastLogon()
 	d.MemberOf, row.Unexpanded, err = e.memberOf()
 	return err
 }
@@ -141,8 +119,8 @@ func (e entry) one(name string) (string, error) {
 		switch {
 		case v == "":
 			continue
-		case !whole(v):
-			return "", fmt.Errorf("%s holds damaged characters", name)
+		case damage(name, v) != "":
+			return "", errors.New(damage(name, v))
 		case typeName(v):
 			return "", fmt.Errorf("%s holds the name of a type in place of a value", name)
 		case value != "" && v != value:
@@ -151,15 +129,6 @@ func (e entry) one(name string) (string, error) {
 		value = v
 	}
 	return value, nil
-}
-
-// whole reports text that was not damaged when it was turned from one encoding
-// into another.
-func whole(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError) }
-
-// typeName reports what PowerShell writes where it can't write a value.
-func typeName(s string) bool {
-	return strings.HasPrefix(s, "Microsoft.ActiveDirectory.Management.") || strings.HasPrefix(s, "System.") && strings.HasSuffix(s, "[]")
 }
 
 func dnOf(s string) (policy.DN, error) {
@@ -180,52 +149,111 @@ func domain(dn policy.DN) string {
 	return strings.Join(labels, ".")
 }
 
-// hostname is the account's name, which AD keeps in three places.
+// hostname is the account's name, which AD keeps in three places that never differ.
 func (e entry) hostname(dn policy.DN) (string, error) {
+	_, cn, _ := strings.Cut(dn[0][0], "=")
+	found := ""
 	for _, name := range []string{"name", "cn"} {
-		if value, err := e.one(name); err != nil || value != "" {
-			return value, err
+		value, err := e.one(name)
+		if err != nil {
+			return "", err
 		}
+		if value != "" && !sameName(value, cn) {
+			return "", fmt.Errorf("%s is %.40q, and the distinguished name says %.40q, which AD can't say: a spreadsheet may have changed it, so export anew", name, value, cn)
+		}
+		found = cmp.Or(found, value)
 	}
-	if cn, ok := strings.CutPrefix(dn[0][0], "cn="); ok && len(dn[0]) == 1 {
-		return cn, nil
+	if found == "" && strings.HasPrefix(dn[0][0], "cn=") && len(dn[0]) == 1 {
+		found = cn
 	}
-	return "", errors.New("the account has no name")
+	if found == "" {
+		return "", errors.New("the account has no name")
+	}
+	return found, nil
 }
 
-// enabled is nil where neither of the two attributes is given.
-func (e entry) enabled() (*bool, error) {
-	word, err := e.one("enabled")
-	if err != nil {
-		return nil, err
-	}
-	number, err := e.one("useraccountcontrol")
-	if err != nil {
-		return nil, err
-	}
-	var said, counted *bool
-	if word != "" {
-		yes := strings.EqualFold(word, "true")
-		if !yes && !strings.EqualFold(word, "false") {
-			return nil, fmt.Errorf("enabled is %.20q, neither True nor False", word)
+// sameName reports whether a name is that of the distinguished name, perhaps with the
+// domain behind it, as some reports have it.
+func sameName(name, cn string) bool {
+	short, _, _ := strings.Cut(name, ".")
+	return policy.Loose(name) == policy.Loose(cn) || policy.Loose(short) == policy.Loose(cn)
+}
+
+// numbers reads what tells a domain controller.
+func (e entry) numbers(d *api.Directory) error {
+	for _, f := range []struct {
+		name string
+		to   **int
+	}{{"primarygroupid", &d.PrimaryGroupID}, {"useraccountcontrol", &d.UserAccountControl}} {
+		value, err := e.one(f.name)
+		if err != nil || value == "" {
+			if err != nil {
+				return err
+			}
+			continue
 		}
-		said = &yes
-	}
-	if number != "" {
-		flags, err := strconv.ParseUint(number, 10, 32)
+		n, err := strconv.Atoi(value)
 		if err != nil {
-			return nil, fmt.Errorf("userAccountControl is %.20q, no number", number)
+			return fmt.Errorf("%s is %.20q, no number", f.name, value)
 		}
-		yes := flags&accountDisabled == 0
-		counted = &yes
+		*f.to = &n
 	}
-	switch {
-	case said == nil:
-		return counted, nil
-	case counted != nil && *said != *counted:
-		return nil, errors.New("enabled and userAccountControl contradict each other")
+	return nil
+}
+
+// enabled is nil where none of the three attributes is given.
+func (e entry) enabled() (*bool, error) {
+	said, err := e.yes("enabled")
+	if err != nil {
+		return nil, err
 	}
-	return said, nil
+	disabled, err := e.yes("accountisdisabled")
+	if err != nil {
+		return nil, err
+	}
+	counted, err := e.counted()
+	if err != nil {
+		return nil, err
+	}
+	if disabled != nil {
+		not := !*disabled
+		disabled = &not
+	}
+	var state *bool
+	for _, s := range []*bool{said, disabled, counted} {
+		if s != nil && state != nil && *s != *state {
+			return nil, errors.New("enabled and userAccountControl contradict each other")
+		}
+		state = cmp.Or(s, state)
+	}
+	return state, nil
+}
+
+// yes reads True or False; nil = not given.
+func (e entry) yes(name string) (*bool, error) {
+	word, err := e.one(name)
+	if err != nil || word == "" {
+		return nil, err
+	}
+	yes := strings.EqualFold(word, "true")
+	if !yes && !strings.EqualFold(word, "false") {
+		return nil, fmt.Errorf("%s is %.20q, neither True nor False", name, word)
+	}
+	return &yes, nil
+}
+
+// counted is the state that userAccountControl gives; nil = not given.
+func (e entry) counted() (*bool, error) {
+	number, err := e.one("useraccountcontrol")
+	if err != nil || number == "" {
+		return nil, err
+	}
+	flags, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("userAccountControl is %.20q, no number", number)
+	}
+	yes := flags&accountDisabled == 0
+	return &yes, nil
 }
 
 // disabledAt is nil where the export has no such time.
@@ -255,130 +283,4 @@ func instant(s string) (time.Time, bool) {
 		return record.ParseTime(at.UTC().Format(time.RFC3339Nano))
 	}
 	return record.ParseTime(s)
-}
-
-// fileTimeZero is the begin of 1601, from which AD counts, in Unix seconds; and
-// fileTimeSecond is how many of its ticks a second has.
-const (
-	fileTimeZero   = -11644473600
-	fileTimeSecond = 10_000_000
-)
-
-// lastLogon is the latest of those that the export gives. What can't be read among
-// them, such as a time in the words of a culture, is as if it were not there.
-func (e entry) lastLogon() (last time.Time) {
-	for _, name := range []string{"lastlogon", "lastlogontimestamp"} {
-		for _, value := range e.values[name] {
-			if ticks, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil && ticks > 0 {
-				last = later(last, time.Unix(fileTimeZero+ticks/fileTimeSecond, 0).UTC())
-			}
-		}
-	}
-	for _, value := range e.values["lastlogondate"] {
-		if at, ok := instant(strings.TrimSpace(value)); ok {
-			last = later(last, at)
-		}
-	}
-	return last
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// guid is empty where there is none, or none that can be read: it decides nothing.
-func (e entry) guid() string {
-	values := e.values["objectguid"]
-	if len(values) != 1 {
-		return ""
-	}
-	if id, ok := record.ID(values[0]); ok {
-		return id
-	}
-	b := []byte(values[0])
-	if len(b) != 16 { // LDIF holds its bytes; the first three groups are little-endian
-		return ""
-	}
-	slices.Reverse(b[0:4])
-	slices.Reverse(b[4:6])
-	slices.Reverse(b[6:8])
-	return uuid.UUID(b).String()
-}
-
-// memberOf is nil where the export does not say. An empty cell does not: it is
-// also what is written where nobody asked AD for the groups.
-func (e entry) memberOf() (groups *[]string, unexpanded bool, err error) {
-	values, given := e.values["memberof"]
-	if !given {
-		return nil, false, nil
-	}
-	out := []string{}
-	for _, v := range values {
-		if typeName(v) {
-			return nil, true, nil
-		}
-		if !whole(v) {
-			return nil, false, errors.New("memberOf holds damaged characters")
-		}
-		out = append(out, split(v)...)
-	}
-	return &out, false, nil
-}
-
-// split takes apart what an export joined by semicolons or line ends. A semicolon
-// that is escaped belongs to a name.
-func split(s string) []string {
-	var out []string
-	begin, escaped := 0, false
-	add := func(end int) {
-		if part := strings.TrimSpace(s[begin:end]); part != "" {
-			out = append(out, part)
-		}
-	}
-	for i := range len(s) {
-		if c := s[i]; !escaped && (c == ';' || c == '\n' || c == '\r') {
-			add(i)
-			begin = i + 1
-		}
-		escaped = s[i] == '\\' && !escaped
-	}
-	add(len(s))
-	return out
-}
-
-// unreadable names a field that the service would not be able to read in an event;
-// empty = it reads them all. A build is left to it: there are accounts of other
-// systems than Windows.
-func unreadable(d api.Directory) string {
-	raw, err := json.Marshal(map[string]any{"directory": d})
-	if err != nil {
-		return "the account"
-	}
-	e, err := record.ParseEvent(raw)
-	if err != nil {
-		return "the account"
-	}
-	got := e.Directory
-	for _, f := range []struct {
-		name  string
-		state policy.State
-	}{
-		{"name", got.Hostname.State},
-		{"the domain", got.Domain.State},
-		{"distinguishedName", got.DistinguishedName.State},
-		{"operatingSystem", got.OperatingSystem.State},
-		{"enabled", got.Enabled.State},
-		{"disabledAt", got.DisabledAt.State},
-		{"memberOf", got.MemberOf.State},
-		{"managedBy", got.ManagedBy.State},
-		{"managedBy", got.ManagedByDN.State},
-	} {
-		if f.state == policy.Unreadable {
-			return f.name
-		}
-	}
-	return ""
 }

@@ -16,6 +16,29 @@ import (
 // one after another. Where each stands on a line of its own, one that can't be read
 // does not harm the others.
 func readJSON(text *bufio.Reader, begin []byte, keep func(string) bool) iter.Seq2[entry, error] {
+	return ours(jsonEntries(text, begin, keep))
+}
+
+// ours ends at once where the first object holds nothing that an account has: it is
+// another tool's list.
+func ours(all iter.Seq2[entry, error]) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		first := true
+		for e, err := range all {
+			if first && err == nil && len(e.values) == 0 && e.others {
+				yield(entry{}, errForm)
+				return
+			}
+			first = false
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// jsonEntries chooses between lines and a stream.
+func jsonEntries(text *bufio.Reader, begin []byte, keep func(string) bool) iter.Seq2[entry, error] {
 	first, _, _ := bytes.Cut(bytes.TrimLeft(begin, " \t\r\n"), []byte("\n"))
 	if len(first) > 0 && first[0] == '{' && jsontext.Value(first).IsValid(lenient()...) {
 		return readLines(text, keep)
@@ -39,7 +62,7 @@ func readLines(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, erro
 				return
 			}
 			end := err != nil
-			if s = bytes.TrimSpace(s); len(s) > 0 && !yield(account(s, line, keep)) {
+			if s = bytes.TrimSpace(s); len(s) > 0 && !accounts(s, line, keep, yield) {
 				return
 			}
 			if end {
@@ -55,12 +78,13 @@ func readStream(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, err
 	return func(yield func(entry, error) bool) {
 		count := &lines{r: text}
 		in := jsontext.NewDecoder(count, lenient()...)
-		if in.PeekKind() == '[' {
-			_, _ = in.ReadToken() // as it was just seen
-		}
 		for {
-			if in.StackDepth() == 1 && in.PeekKind() == ']' {
+			if k := in.PeekKind(); in.StackDepth() == 1 && k == ']' {
+				_, _ = in.ReadToken() // as it was just seen
+				continue
+			} else if in.StackDepth() == 0 && k == '[' { // the list, or another one
 				_, _ = in.ReadToken()
+				continue
 			}
 			value, err := in.ReadValue()
 			if errors.Is(err, io.EOF) && in.StackDepth() == 0 {
@@ -74,11 +98,52 @@ func readStream(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, err
 				yield(entry{}, fmt.Errorf("line %d: no JSON: nothing from here on could be read", count.at(at)))
 				return
 			}
-			if !yield(account(value, count.at(in.InputOffset()-int64(len(value))), keep)) {
+			if !accounts(value, count.at(in.InputOffset()-int64(len(value))), keep, yield) {
 				return
 			}
 		}
 	}
+}
+
+// accounts yields the account that an object is, or those of a list within it: of
+// {"value": [...], "Count": 2}, as Windows PowerShell wraps lists, or of a list of lists.
+// It reports whether to go on.
+func accounts(raw jsontext.Value, line int, keep func(string) bool, yield func(entry, error) bool) bool {
+	list := raw
+	if raw.Kind() == '{' {
+		list = wrappedList(raw)
+	}
+	if list == nil || list.Kind() != '[' {
+		return yield(account(raw, line, keep))
+	}
+	line += bytes.Count(raw[:bytes.Index(raw, list)], []byte("\n"))
+	in, at := jsontext.NewDecoder(bytes.NewReader(list), lenient()...), 0
+	_, _ = in.ReadToken()
+	for in.PeekKind() != ']' {
+		value, err := in.ReadValue()
+		if err != nil {
+			return yield(entry{}, newEntry(line).fault("no JSON"))
+		}
+		begin := int(in.InputOffset()) - len(value)
+		line += bytes.Count(list[at:begin], []byte("\n"))
+		at = begin
+		if !yield(account(value.Clone(), line, keep)) {
+			return false
+		}
+	}
+	return true
+}
+
+// wrappedList is the list that an object wraps; nil where it is something else.
+func wrappedList(raw jsontext.Value) jsontext.Value {
+	if !raw.IsValid(lenient()...) {
+		return nil
+	}
+	inner, is := wrapped(jsontext.NewDecoder(bytes.NewReader(raw), lenient()...))
+	if !is || inner.Kind() != '[' {
+		return nil
+	}
+	return inner
 }
 
 // account reads one object.
@@ -98,16 +163,23 @@ func account(raw []byte, line int, keep func(string) bool) (entry, error) {
 		if err != nil {
 			return entry{}, e.fault("no JSON")
 		}
-		name := strings.ToLower(token.String())
+		name := names([]string{token.String()})[0]
 		value, err := in.ReadValue()
 		if err != nil {
 			return entry{}, e.fault("no JSON")
 		}
 		if !keep(name) {
+			e.others = true
 			continue
 		}
 		values, given, ok := texts(value)
-		if !ok {
+		switch {
+		case ok:
+		case name == "objectguid": // it decides nothing
+			continue
+		case strings.HasPrefix(name, "lastlogon"): // what can't be read is told as what it is
+			values, given = []string{string(value)}, true
+		default:
 			problem = name + " is neither a text nor a list of texts"
 			e.nameless = e.nameless || isName(name)
 		}
@@ -122,63 +194,6 @@ func account(raw []byte, line int, keep func(string) bool) (entry, error) {
 		return entry{}, e.fault("%s", problem)
 	}
 	return e, nil
-}
-
-// texts are a scalar's text, those of a list, or of the object into which Windows
-// PowerShell wraps some of its lists. null is not given, and nor is a text without
-// letters.
-func texts(raw jsontext.Value) (values []string, given, ok bool) {
-	in := jsontext.NewDecoder(bytes.NewReader(raw), lenient()...)
-	if in.PeekKind() == '{' {
-		inner, is := wrapped(in)
-		if !is {
-			return nil, false, false
-		}
-		return texts(inner)
-	}
-	if in.PeekKind() == '[' {
-		_, _ = in.ReadToken()
-		for in.PeekKind() != ']' {
-			token, err := in.ReadToken()
-			if err != nil || token.Kind() != '"' {
-				return nil, false, false
-			}
-			values = append(values, token.String())
-		}
-		return values, true, true
-	}
-	token, err := in.ReadToken()
-	if err != nil {
-		return nil, false, false
-	}
-	if s := token.String(); token.Kind() != 'n' && strings.TrimSpace(s) != "" {
-		return []string{s}, true, true
-	}
-	return nil, false, true
-}
-
-// wrapped is the list in {"value": [...], "Count": 2}.
-func wrapped(in *jsontext.Decoder) (list jsontext.Value, ok bool) {
-	_, _ = in.ReadToken()
-	for in.PeekKind() == '"' {
-		name, err := in.ReadToken()
-		if err != nil {
-			return nil, false
-		}
-		is := strings.EqualFold(name.String(), "value")
-		value, err := in.ReadValue()
-		if err != nil {
-			return nil, false
-		}
-		if is && value.Kind() == '[' && list == nil {
-			list = value.Clone()
-			continue
-		}
-		if is {
-			return nil, false
-		}
-	}
-	return list, list != nil
 }
 
 // lines counts the lines of what passes through it.

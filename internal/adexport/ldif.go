@@ -115,8 +115,7 @@ func (e entry) finished(fault *Fault) (entry, error) {
 	if fault == nil {
 		return e, nil
 	}
-	fault.Names, fault.Domain = e.whose()
-	return entry{}, fault
+	return entry{}, e.tells(fault)
 }
 
 // take reads one line into the entry, and returns what is wrong with it.
@@ -144,7 +143,7 @@ func (l *ldif) take(e *entry, s string) string {
 	case "dn":
 		name = "distinguishedname"
 	}
-	if !l.keep(name) {
+	if !l.keep(name) || name == "objectguid" && strings.HasPrefix(value, "<") { // ldapsearch -t; it decides nothing
 		return ""
 	}
 	if optional && strings.HasPrefix(options, "range=") {
