@@ -120,6 +120,23 @@ func TestWhatATokenLooksLikeAfterFilesAndTemplates(t *testing.T) {
 	}
 }
 
+func TestAByteOrderMarkAndTheOtherNameOfUTF8AreTaken(t *testing.T) {
+	s := newSystem(t, setup{})
+	body := mustJSON(t, map[string]any{"event": s.sample["eligible"].Event})
+	for name, c := range map[string]struct{ body, kind string }{
+		"a byte order mark":  {"\ufeff" + body, "application/json"},
+		"charset=utf8":       {body, "application/json; charset=utf8"},
+		"charset=\"UTF8\"":   {body, `application/json;charset="UTF8"`},
+		"both":               {"\ufeff" + body, "application/json; charset=UTF-8"},
+		"blanks around both": {" \r\n" + body + "\n", "application/json ; charset=utf-8"},
+	} {
+		status, a := s.send(t, fieldStep{Method: http.MethodPost, Path: "/v1/actions/evaluate", Headers: map[string]string{"Content-Type": c.kind}, Body: &c.body}, "")
+		if status != http.StatusOK || a.is("outcome") != "delete" {
+			t.Errorf("%s: %d %v", name, status, a)
+		}
+	}
+}
+
 func TestAVerdictGivenAsEvidenceCountsAsNone(t *testing.T) {
 	s := newSystem(t, setup{})
 	event := s.sample["eligible"].Event
