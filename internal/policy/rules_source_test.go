@@ -147,6 +147,45 @@ func humanRows() []row {
 		}, Manual, []Code{Excluded}},
 		{"an exclusion names groups and Central does not show all", "", func(f *Facts, _ *Params) { f.Live.Device.GroupsWhole = false }, Manual, []Code{Excluded}},
 		{"an exclusion names groups and one can't be read", "", func(f *Facts, _ *Params) { f.Live.Device.Garbled = []string{"groupHierarchy"} }, Manual, []Code{Excluded}},
+		{"an exclusion names groups, and the device is in none", "excluded-ungrouped", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Live.Groups = GroupFacts{For: []string{"kiosks *"}, Whole: true}
+		}, Delete, nil},
+		{"an exclusion names groups, and lists were read for another policy", "", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Live.Groups = GroupFacts{For: []string{"labs *"}, Whole: true}
+		}, Manual, []Code{Excluded}},
+		{"an exclusion names groups, and lists were read for one of its globs", "", func(f *Facts, p *Params) {
+			groupless(f)
+			p.Exclusions[0].CentralGroups = []string{"kiosks *", "labs *"}
+			f.Live.Groups = GroupFacts{For: []string{"labs *"}, Whole: true}
+		}, Manual, []Code{Excluded}},
+		{"an exclusion names groups, and the lists leave it open", "excluded-open", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Live.Groups = GroupFacts{For: []string{"kiosks *"}, Problem: "The list of groups was not read."}
+		}, Manual, []Code{Excluded}},
+		{"a group can't be read, though the lists leave nothing open", "", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Live.Device.Garbled, f.Live.Groups = []string{"group"}, GroupFacts{For: []string{"kiosks *"}, Whole: true}
+		}, Manual, []Code{Excluded}},
+		{"excluded by a list of members", "excluded-listed", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Live.Groups = GroupFacts{For: []string{"kiosks *"}, MemberOf: []Group{{ID: "k1", Name: "Kiosks 1"}}, Whole: true}
+		}, Keep, []Code{Excluded}},
+		{"excluded by what other records show above its group", "", func(f *Facts, _ *Params) {
+			f.Live.Groups = GroupFacts{Lines: [][]Group{{{ID: "x"}}, {{Name: "workstations"}, {ID: "e"}, {Name: "Kiosks 1"}}}}
+		}, Keep, []Code{Excluded}},
+		{"excluded by what other records show above the event's group", "", func(f *Facts, _ *Params) {
+			groupless(f)
+			f.Event.Central.Groups = []Group{{ID: "A"}}
+			f.Live.Groups = GroupFacts{For: []string{"kiosks *"}, Lines: [][]Group{{{ID: "a"}, {Name: "Kiosks 1"}}}, Whole: true}
+		}, Keep, []Code{Excluded}},
+		{"a group of the excluded one's line that is above the device's is no reason by itself", "", func(f *Facts, _ *Params) {
+			f.Live.Groups = GroupFacts{Lines: [][]Group{{{Name: "Kiosks 1"}, {Name: "Workstations"}}}}
+		}, Delete, nil},
+		{"another group of the same name is another where both have ids", "", func(f *Facts, _ *Params) {
+			f.Live.Groups = GroupFacts{Lines: [][]Group{{{ID: "x", Name: "Workstations"}, {Name: "Kiosks 1"}}}}
+		}, Delete, nil},
 		{"no exclusion names groups and Central shows none", "", func(f *Facts, p *Params) {
 			f.Live.Device.Groups, f.Live.Device.GroupsWhole = nil, false
 			p.Exclusions[0].CentralGroups = nil
@@ -194,3 +233,6 @@ func humanRows() []row {
 }
 
 func TestHumanRules(t *testing.T) { checkRows(t, humanRows()) }
+
+// groupless are the facts of a device that Central's record shows in no group.
+func groupless(f *Facts) { f.Live.Device.Groups, f.Live.Device.GroupsWhole = nil, false }
