@@ -140,7 +140,7 @@ func TestTheTextNamesThePartOfTheHealthThatIsBad(t *testing.T) {
 	}
 	var c groupCase
 	fieldFile(t, "records/r20.json", &c)
-	a := groupSystem(t, c, "policy-plain.json", nil).act("evaluate", c.asked())
+	a := groupSystem(t, c, "policy-plain.json", nil, false).act("evaluate", c.asked())
 	if !strings.Contains(fmt.Sprint(a["reasons"]), "(services)") {
 		t.Errorf("%v", a["reasons"])
 	}
@@ -151,7 +151,7 @@ func TestTheTextNamesThePartOfTheHealthThatIsBad(t *testing.T) {
 func TestADeviceThatIsListedMeanwhileIsNotDeleted(t *testing.T) {
 	w := groupWorld{groupCase: &groupCase{}}
 	fieldFile(t, "records/r03.json", w.groupCase)
-	s := groupSystem(t, *w.groupCase, "policy-groups.json", nil)
+	s := groupSystem(t, *w.groupCase, "policy-groups.json", nil, false)
 	s.change(func(r *action.Rules) { r.Params.Limits = params().Limits })
 	seen := s.act("verify-live", w.asked())
 	body := w.asked()
