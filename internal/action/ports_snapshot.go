@@ -98,7 +98,8 @@ type SnapshotState struct {
 	Failed  time.Time // when a reading failed, since the last that did not
 	Groups  string    // the reading that brought the tenant's groups; empty = there are none
 	Asked   int       // how many looks began lately
-	Left    int       // pages still to come of the reading under way, as far as known
+	Reading bool      // whether one is under way
+	Left    int       // pages still to come of it, as far as known
 }
 
 // SnapshotFresh is how old a snapshot may be that answers for anything.

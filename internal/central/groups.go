@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"rollcall/internal/action"
@@ -32,20 +33,31 @@ const abovePages = 10
 // Look implements [action.Central]. Where the policy names groups of Central's, what
 // lists and other records show of the device's groups is added.
 func (c *Client) Look(ctx context.Context, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
-	live, trouble := c.look(ctx, dev, newestWithin, ask)
-	globs := c.groups()
-	if live.Status != policy.LiveFound || len(globs) == 0 {
+	p, live, trouble := c.locate(ctx, c.reads, dev)
+	if trouble != nil {
 		return live, trouble
 	}
-	p, failed, trouble := c.locate(ctx, c.reads, dev)
-	if trouble != nil {
-		return failed, trouble
+	globs := c.groups()
+	if len(globs) == 0 {
+		return c.look(ctx, p, dev, newestWithin, ask)
 	}
-	t, trouble := c.tenantGroups(ctx, p, globs, ask)
-	if trouble != nil {
-		return c.failed(trouble), trouble
+	groups := sync.OnceValue(func() fetched[*policy.TenantGroups] {
+		t, trouble := c.tenantGroups(ctx, p, globs, ask)
+		return fetched[*policy.TenantGroups]{t, trouble}
+	})
+	go groups() // or its calls would be booked behind the searches of all
+	live, trouble = c.look(ctx, p, dev, newestWithin, ask)
+	if live.Status != policy.LiveFound {
+		return live, trouble
 	}
-	live.Groups = t.Of(live.Device)
+	got := groups()
+	if limited(got.trouble) && c.await(ctx, p, dev).young {
+		got.value, got.trouble = c.tenantGroups(ctx, p, globs, ask)
+	}
+	if got.trouble != nil {
+		return c.failed(got.trouble), got.trouble
+	}
+	live.Groups = got.value.Of(live.Device)
 	return live, nil
 }
 

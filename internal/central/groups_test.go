@@ -67,6 +67,21 @@ func TestAListOfGroupsThatFailsIsAskedForAgainAMinuteLater(t *testing.T) {
 	}
 }
 
+func TestAListThatGoesRoundIsLeftAtOnce(t *testing.T) {
+	for _, body := range []string{
+		`{"items":[],"pages":{"nextKey":"x"}}`,
+		`{"items":[{"id":"` + deviceID + `"}],"pages":{"total":90}}`,
+	} {
+		r := newRig(t, nil, naming("shared *"))
+		r.sim.PutGroup(tenantID, centralsim.Group{ID: labID, Name: "Shared Lab"})
+		r.sim.Fault(centralsim.Fault{Path: groupRoute + "/" + labID, Status: http.StatusOK, Body: body, ContentType: "application/json", Times: centralsim.Always})
+		live, trouble := r.look(t.Context(), t)
+		if n := r.sim.Count(http.MethodGet, groupRoute); trouble != nil || live.Groups.Whole || n != 3 {
+			t.Errorf("%s: %+v, %+v; %d calls, want 3", body, live.Groups, trouble, n)
+		}
+	}
+}
+
 // A limit says nothing of the groups: the look fails, and is asked for again, which
 // bothers nobody.
 func TestALimitWhileGroupsAreReadFailsTheLook(t *testing.T) {

@@ -19,22 +19,38 @@ const whatDevice = "reading the device"
 
 // look reads all but groups. The device, its same-named siblings and the tenant's
 // newest sign of life are all needed: one that can't be read fails the whole look.
-func (c *Client) look(ctx context.Context, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
-	p, live, trouble := c.locate(ctx, c.reads, dev)
-	if trouble != nil {
-		return live, trouble
-	}
+//
+// While the inventory is read, a look books calls for the next moment only, or it would
+// hold up the reading that spares it the call. Where none is free it waits for a snapshot
+// that will soon be there.
+func (c *Client) look(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration, ask action.Ask) (policy.Live, *action.Trouble) {
 	if ask == action.AskAll {
 		return c.lookCentral(ctx, p, dev, newestWithin, plan{kind: action.CallSingle})
 	}
 	v := c.view(ctx, p, dev)
+	live, trouble := c.lookBeside(ctx, p, dev, v, newestWithin, ask, false)
+	if !limited(trouble) || v.young {
+		return live, trouble
+	}
+	if v = c.await(ctx, p, dev); v.State.Left > readingLong {
+		return live, trouble
+	}
+	v.State.Reading = false // it was waited for
+	return c.lookBeside(ctx, p, dev, v, newestWithin, ask, true)
+}
+
+// limited reports whether this service's own budget left no call.
+func limited(t *action.Trouble) bool { return t != nil && t.Limited && t.Own }
+
+// lookBeside looks at a device beside what the snapshot shows.
+func (c *Client) lookBeside(ctx context.Context, p place, dev action.Ref, v view, newestWithin time.Duration, ask action.Ask, last bool) (policy.Live, *action.Trouble) {
 	if ask == action.AskNothing {
 		if live, ok := c.fromSnapshot(ctx, p, dev, v, newestWithin); ok {
 			return live, nil
 		}
 	}
-	live, trouble = c.lookCentral(ctx, p, dev, newestWithin, plan{kind: v.kind(), batched: true, young: v.young})
-	if trouble != nil && trouble.Limited && trouble.Own {
+	live, trouble := c.lookCentral(ctx, p, dev, newestWithin, plan{kind: v.kind(), batched: true, young: v.young, last: last})
+	if limited(trouble) {
 		mine := *trouble
 		mine.RetryAfter = v.sooner(trouble.RetryAfter)
 		return c.failed(&mine), &mine
@@ -46,6 +62,7 @@ func (c *Client) look(ctx context.Context, dev action.Ref, newestWithin time.Dur
 type plan struct {
 	kind    action.CallKind
 	batched bool // the device is read with others that are asked for at that time
+	last    bool // a reading under way was waited for
 	young   bool // the snapshot will probably answer for what lies beside the device
 }
 
@@ -70,6 +87,9 @@ func (c *Client) lookCentral(ctx context.Context, p place, dev action.Ref, newes
 		return live, trouble
 	}
 	around := c.around(ctx, p, live.Device)
+	if how.kind == action.CallCheck && !how.last {
+		how.kind = around.kind()
+	}
 	if how.batched && c.besides(ctx, p, &live, around, newestWithin) {
 		return live, nil
 	}

@@ -50,11 +50,12 @@ type reading struct {
 	kept    error // why a page could not be kept
 }
 
-// renew reads the inventory aside, if it is this process's turn.
-func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) {
+// renew reads the inventory aside, if it is this process's turn, and reports whether it
+// is.
+func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (begun bool) {
 	r := c.reading(ctx, p, st)
 	if begun, err := c.snaps.Begin(ctx, r.Reading); err != nil || !begun {
-		return
+		return false
 	}
 	c.aside.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ending, readingMost)
@@ -71,6 +72,7 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) {
 			_ = c.snaps.Abandon(end, r.Reading, max(rest, readingAgain))
 		}
 	}) //nolint:contextcheck // it reads for others too, and outlives the caller
+	return true
 }
 
 // reading decides what is read: what was heard from since the snapshot's last refresh,

@@ -19,6 +19,7 @@ const (
 	snapshotClocks  = 15 * time.Minute // how old a young snapshot may be by this process's clock
 	snapshotWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
 	snapshotWrite   = 500 * time.Millisecond
+	snapshotPoll    = 250 * time.Millisecond // how often a look that waits for it asks
 	// snapshotWorth is how many must ask within two to four minutes to make a reading of
 	// the whole inventory worth its pages; fewer are better served by a search each.
 	snapshotWorth = 10
@@ -44,9 +45,25 @@ func (c *Client) view(ctx context.Context, p place, dev action.Ref) view {
 	v := c.seen(ctx, p, dev.EndpointID, nil)
 	st := v.State
 	if st.Asked >= snapshotWorth && (!v.young || st.Now.Sub(st.At) > snapshotRenew) {
-		c.renew(ctx, p, st)
+		v.State.Reading = c.renew(ctx, p, st) || st.Reading
 	}
 	return v
+}
+
+// await waits for a snapshot that is being read, for half of the caller's time. A long
+// reading is not waited for.
+func (c *Client) await(ctx context.Context, p place, dev action.Ref) view {
+	till := time.Now().Add(c.timeout)
+	if deadline, ok := ctx.Deadline(); ok {
+		till = time.Now().Add(time.Until(deadline) / 2)
+	}
+	for {
+		v := c.seen(ctx, p, dev.EndpointID, &policy.Device{})
+		soon := v.State.Reading && v.State.Left <= readingLong && time.Now().Add(snapshotPoll).Before(till)
+		if v.young || !soon || pause(ctx, snapshotPoll, whatReading) != nil {
+			return v
+		}
+	}
 }
 
 // around asks the snapshot for what lies beside a device that was read.
@@ -67,10 +84,10 @@ func (c *Client) seen(ctx context.Context, p place, endpointID string, dev *poli
 	return view{finds, finds.State.Young() && c.now().Sub(finds.State.Central) <= snapshotClocks}
 }
 
-// kind is how Central is asked in the snapshot's place: while a long reading is under
-// way, with what that leaves of the budget.
+// kind is how Central is asked in the snapshot's place: while a reading is under way,
+// with what that leaves of the budget.
 func (v view) kind() action.CallKind {
-	if !v.young && v.State.Left > readingLong {
+	if !v.young && v.State.Reading {
 		return action.CallSpare
 	}
 	return action.CallCheck

@@ -283,8 +283,8 @@ func TestTheSnapshotsAgeIsToldByTheLedgersClock(t *testing.T) {
 	}
 }
 
-// While a long reading is under way Central is asked with what it leaves, and who finds
-// no call is told to come again when it is done.
+// While a reading is under way Central is asked with what it leaves, and who finds no
+// call is told to come again, of a long one when it is done.
 func TestALongReadingHasTheMinuteToItself(t *testing.T) {
 	for name, tt := range map[string]struct {
 		age   time.Duration
@@ -293,12 +293,12 @@ func TestALongReadingHasTheMinuteToItself(t *testing.T) {
 		retry time.Duration
 	}{
 		"no reading":                     {time.Hour, 0, action.CallCheck, 7 * time.Second},
-		"a short one":                    {time.Hour, 3, action.CallCheck, 6 * time.Second},
+		"a short one":                    {time.Hour, 3, action.CallSpare, 6 * time.Second},
 		"a long one":                     {time.Hour, 90, action.CallSpare, 7 * time.Second},
 		"a long one of a young snapshot": {0, 90, action.CallCheck, 7 * time.Second},
 	} {
 		r := newRig(t, nil, nil)
-		b := &book{state: action.SnapshotState{Now: r.clock(), At: r.clock().Add(-tt.age), Central: r.clock().Add(-tt.age), Left: tt.left, Newest: r.clock()}, devices: []policy.Device{old()}}
+		b := &book{state: action.SnapshotState{Now: r.clock(), At: r.clock().Add(-tt.age), Central: r.clock().Add(-tt.age), Reading: tt.left > 0, Left: tt.left, Newest: r.clock()}, devices: []policy.Device{old()}}
 		p := &purse{left: -1}
 		c := r.another(t, func(o *Options) { o.Snapshots, o.Budget = b, p })
 		if _, trouble := c.Look(t.Context(), dev, time.Hour, action.AskDevice); trouble != nil {

@@ -27,6 +27,7 @@ const (
 	aheadSingle  = time.Minute
 	aheadBulk    = 3 * time.Second
 	aheadStarved = 5 * time.Second
+	aheadSpare   = time.Second // of a look for which an inventory is read
 )
 
 // spend takes one call of the credential's budget, and waits for its turn as long
@@ -35,6 +36,9 @@ func (a *account) spend(ctx context.Context, rq request) *action.Trouble {
 	left := aheadSingle
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline) - answerTime
+	}
+	if rq.kind == action.CallSpare {
+		left = min(left, aheadSpare)
 	}
 	if rq.kind != action.CallBulk {
 		return a.spendWithin(ctx, rq.what, cmp.Or(rq.kind, action.CallSingle), min(left, aheadSingle))

@@ -72,6 +72,10 @@ func hierarchyRows() []groupRow {
 			w.group(bench)
 			w.other(bench, bench, lab)
 		}, "keep", "EXCLUDED", ""},
+		{"below the excluded group, by another record that gives ids alone", func(w *groupWorld) {
+			w.group(bench)
+			w.other(bench, map[string]any{"id": benchGroup}, map[string]any{"id": strings.ToUpper(labGroup)})
+		}, "keep", "EXCLUDED", ""},
 		{"two below the excluded group, each known from another record", func(w *groupWorld) {
 			w.group(in(otherGroup, "Desk"))
 			w.other(in(otherGroup, "Desk"), in(otherGroup, "Desk"), bench)
@@ -112,6 +116,13 @@ func doubtRows() []groupRow {
 			s.Fault(centralsim.Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoint-groups/" + labGroup, Status: status, Times: centralsim.Always})
 		}
 	}
+	unread := func(s *centralsim.Sim) { // but for searches
+		s.Fault(centralsim.Fault{Method: http.MethodGet, Path: "/endpoint/v1/endpoints", Status: http.StatusInternalServerError, Times: centralsim.Always,
+			When: func(r *http.Request) bool {
+				q := r.URL.Query()
+				return q.Has("pageTotal") && !q.Has("hostnameContains") && !q.Has("lastSeenAfter")
+			}})
+	}
 	return []groupRow{
 		{"the tenant nests groups, and nothing shows what is above the device's", func(w *groupWorld) {
 			w.group(work)
@@ -143,6 +154,11 @@ func doubtRows() []groupRow {
 			w.other(work, work, in(labGroup, "Shared Lab"))
 			w.sim = refused(http.StatusForbidden)
 		}, "keep", "EXCLUDED", ""},
+		{"the other records can't be read, and the list has the device", func(w *groupWorld) {
+			w.listed(labGroup, "Shared Lab")
+			w.sim = unread
+		}, "keep", "EXCLUDED", ""},
+		{"the other records can't be read", func(w *groupWorld) { w.group(work); w.sim = unread }, "manual", "EXCLUDED", "not known yet"},
 		{"the members of the excluded group can't be had", func(w *groupWorld) { w.group(work); w.sim = members(http.StatusForbidden) }, "manual", "EXCLUDED", "listing the members"},
 		{"the group can't be read", func(w *groupWorld) {
 			w.group([]any{"Workstations"})
@@ -196,6 +212,10 @@ func pageRows() []groupRow {
 		}, "keep", "EXCLUDED", ""},
 		{"the device is among those that came with the group, and not among the members", func(w *groupWorld) {
 			w.listed(labGroup, "Shared Lab")
+			w.sim = listing(`{"items":[],"pages":{"current":1,"size":500,"total":0,"maxSize":1000}}`, "/"+labGroup)
+		}, "keep", "EXCLUDED", ""},
+		{"the same, with the device's id in capitals", func(w *groupWorld) {
+			w.groups = append(w.groups[:1], centralsim.Group{ID: labGroup, Name: "Shared Lab", Members: []string{strings.ToUpper(fmt.Sprint(w.Live["id"]))}})
 			w.sim = listing(`{"items":[],"pages":{"current":1,"size":500,"total":0,"maxSize":1000}}`, "/"+labGroup)
 		}, "keep", "EXCLUDED", ""},
 		{"the members do not say how many pages they have", func(w *groupWorld) {

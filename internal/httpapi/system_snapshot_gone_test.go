@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -265,4 +266,33 @@ func TestTheListsOfGroupsAreReadAnewWithTheSnapshot(t *testing.T) {
 	}
 	s.change(func(r *action.Rules) { r.Params.Exclusions[1].CentralGroups = []string{"shared lab", "benches"} }) // of these nothing is kept
 	s.want(s.act("evaluate", map[string]any{"event": events[4]}), "keep", "EXCLUDED")
+}
+
+// A policy that names groups for the first time asks what all records show of them, and
+// not only those of the next refresh.
+func TestAPolicyThatBeginsToNameGroupsHasAllDevicesReadAnew(t *testing.T) {
+	s := newSystem(t, setup{snapshot: true})
+	events := s.fleet(50, 20)
+	s.sim.PutGroup(tenant, centralsim.Group{ID: labGroup, Name: "Shared Lab"})
+	const alone = "2b3c4d5e-6f70-4a81-9b92-0c1d2e3f4a5b"
+	s.sim.PutGroup(tenant, centralsim.Group{ID: alone, Name: "Alone"})
+	for n, shown := range map[int]map[string]any{
+		3: {"group": in(alone, "Alone")},
+		4: {"group": in(benchGroup, "Benches"), "groupHierarchy": []any{in(benchGroup, "Benches"), in(otherGroup, "EU")}},
+	} {
+		id := events[n]["central"].(map[string]any)["id"].(string)
+		r, _ := s.sim.Get(tenant, id)
+		delete(r, "groupHierarchy")
+		delete(r, "group")
+		maps.Copy(r, shown)
+		s.sim.Put(tenant, r)
+	}
+	s.refreshed(events)
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "delete", "")
+	s.change(func(r *action.Rules) {
+		r.Params.Exclusions = append(r.Params.Exclusions, policy.Exclusion{ID: "lab-group", CentralGroups: []string{"shared lab"}, Reason: "r", Owner: "o"})
+	})
+	s.pass(11 * time.Minute)
+	s.refreshed(events)
+	s.want(s.act("evaluate", map[string]any{"event": events[3]}), "manual", "EXCLUDED") // the tenant nests groups
 }

@@ -251,13 +251,14 @@ func finds(cmd *redis.Cmd, asked []action.Trait) (action.SnapshotFinds, error) {
 	var in struct {
 		Now, At, Whole, Central, Newest, Failed, Groups, Crowded string
 		Asked, Left                                              int
+		Reading                                                  bool
 	}
 	if err := json.Unmarshal([]byte(got[0]), &in); err != nil {
 		return action.SnapshotFinds{}, fmt.Errorf("snapshot: %w", err)
 	}
 	f := action.SnapshotFinds{Devices: make([]policy.Device, len(got)-1), State: action.SnapshotState{
 		Now: at(in.Now), At: at(in.At), Whole: at(in.Whole), Central: at(in.Central), Newest: at(in.Newest), Failed: at(in.Failed),
-		Groups: in.Groups, Asked: in.Asked, Left: in.Left,
+		Groups: in.Groups, Asked: in.Asked, Reading: in.Reading, Left: in.Left,
 	}}
 	for i, raw := range got[1:] {
 		if err := json.Unmarshal([]byte(raw), &f.Devices[i]); err != nil {

@@ -72,15 +72,9 @@ func (g GroupFacts) answer(globs []string) bool {
 // above adds to some groups all that are known to be above them.
 func (g GroupFacts) above(groups []Group) []Group {
 	out := slices.Clone(groups)
-	for range g.Lines {
-		before := len(out)
-		for _, line := range g.Lines {
-			if len(line) > 0 && line[0].among(out) {
-				out = join(out, line)
-			}
-		}
-		if len(out) == before {
-			break
+	for _, line := range g.Lines {
+		if len(line) > 0 && line[0].among(groups) {
+			out = join(out, line)
 		}
 	}
 	return out

@@ -82,6 +82,14 @@ func TestWhatIsOpenOfADevicesGroups(t *testing.T) {
 	}
 }
 
+// A record that shows more than the tenant's did is newer than these.
+func TestAGroupBelowAnotherIsOpenAlsoInATenantThatWasFlat(t *testing.T) {
+	tg := TenantGroups{For: []string{"shared*"}, HasLists: true, AllRead: true}
+	if got := tg.Of(shown(false, bench(), Group{ID: "1ab"})); got.Whole {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Which groups' members must be known, and what the device's facts then say.
 func TestTheGroupsThatAPolicyNames(t *testing.T) {
 	desk := Group{ID: "d", Name: "Desk"}

@@ -173,7 +173,7 @@ func humanRows() []row {
 			f.Live.Groups = GroupFacts{For: []string{"kiosks *"}, MemberOf: []Group{{ID: "k1", Name: "Kiosks 1"}}, Whole: true}
 		}, Keep, []Code{Excluded}},
 		{"excluded by what other records show above its group", "", func(f *Facts, _ *Params) {
-			f.Live.Groups = GroupFacts{Lines: [][]Group{{{Name: "workstations"}, {ID: "e"}}, {{ID: "E"}, {Name: "Kiosks 1"}}}}
+			f.Live.Groups = GroupFacts{Lines: [][]Group{{{ID: "x"}}, {{Name: "workstations"}, {ID: "e"}, {Name: "Kiosks 1"}}}}
 		}, Keep, []Code{Excluded}},
 		{"excluded by what other records show above the event's group", "", func(f *Facts, _ *Params) {
 			groupless(f)

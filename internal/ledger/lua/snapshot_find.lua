@@ -49,6 +49,6 @@ end
 out[1] = cjson.encode({
   now = whole(now), at = at, whole = S.whole or '', central = S.central or '', newest = S.newest or '', failed = S.failed or '',
   groups = S.groups or '',
-  asked = tonumber(S.asked or '0') + tonumber(S.before or '0'), left = held and tonumber(S.left or '0') or 0, crowded = table.concat(crowded, ','),
+  asked = tonumber(S.asked or '0') + tonumber(S.before or '0'), left = held and tonumber(S.left or '0') or 0, reading = held and S.turn ~= '' or false, crowded = table.concat(crowded, ','),
 })
 return out
