@@ -12,14 +12,14 @@ import (
 // is a text without letters.
 func texts(raw jsontext.Value) (values []string, given, ok bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(raw), lenient()...)
-	switch in.PeekKind() {
-	case '{':
+	if in.PeekKind() == '{' {
 		inner, is := wrapped(in)
 		if !is {
 			return nil, false, false
 		}
 		return texts(inner)
-	case '[':
+	}
+	if in.PeekKind() == '[' {
 		_, _ = in.ReadToken()
 		return listed(in)
 	}
