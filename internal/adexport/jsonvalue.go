@@ -41,8 +41,8 @@ func listed(in *jsontext.Decoder) (values []string, given, ok bool) {
 				return nil, false, false
 			}
 			inner, err := in.ReadValue()
-			if inner = inner.Clone(); err != nil || in.PeekKind() != ']' {
-				return nil, false, false
+			if inner = inner.Clone(); err != nil || in.PeekKind() != ']' || bytes.Count(inner, []byte("[")) > 1 {
+				return nil, false, false // no deeper
 			}
 			return texts(inner)
 		}
