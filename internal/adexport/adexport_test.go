@@ -223,6 +223,9 @@ func TestWhatIsNoExportEndsAtOnce(t *testing.T) {
 		{"the type alone", "#TYPE x", "no export", Options{}},
 		{"UTF-16 without its mark", "D\x00N\x00", "NUL", Options{}},
 		{"a list that breaks off", `[{"DistinguishedName":"` + dn + `"},` + "\n{", "line 2: no JSON", Options{}},
+		{"a comma before the list's end", `[{"DistinguishedName":"` + dn + `"},]`, "no JSON", Options{}},
+		{"a second list that breaks off", `[{"DistinguishedName":"` + dn + `"}][`, "no JSON", Options{}},
+		{"two ends of a list", `[{"DistinguishedName":"` + dn + `"}]]`, "no JSON", Options{}},
 		{"CSV that is said to be JSON", "DistinguishedName\n", "no JSON", Options{Format: JSON}},
 		{"JSON that is said to be CSV", `{"DistinguishedName":"x"}`, "no export", Options{Format: CSV}},
 	} {

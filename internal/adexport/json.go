@@ -79,12 +79,10 @@ func readStream(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, err
 		count := &lines{r: text}
 		in := jsontext.NewDecoder(count, lenient()...)
 		for {
-			if k := in.PeekKind(); in.StackDepth() == 1 && k == ']' {
-				_, _ = in.ReadToken() // as it was just seen
-				continue
-			} else if in.StackDepth() == 0 && k == '[' { // the list, or another one
-				_, _ = in.ReadToken()
-				continue
+			if listEdge(in) {
+				if _, err := in.ReadToken(); err == nil { // else it is told below
+					continue
+				}
 			}
 			value, err := in.ReadValue()
 			if errors.Is(err, io.EOF) && in.StackDepth() == 0 {
@@ -103,6 +101,12 @@ func readStream(text *bufio.Reader, keep func(string) bool) iter.Seq2[entry, err
 			}
 		}
 	}
+}
+
+// listEdge reports that a list begins or ends here: there may be several in a file.
+func listEdge(in *jsontext.Decoder) bool {
+	k := in.PeekKind()
+	return in.StackDepth() == 1 && k == ']' || in.StackDepth() == 0 && k == '['
 }
 
 // accounts yields the account that an object is, or those of a list within it: of

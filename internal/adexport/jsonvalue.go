@@ -12,14 +12,14 @@ import (
 // is a text without letters.
 func texts(raw jsontext.Value) (values []string, given, ok bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(raw), lenient()...)
-	switch in.PeekKind() {
-	case '{':
+	if in.PeekKind() == '{' {
 		inner, is := wrapped(in)
 		if !is {
 			return nil, false, false
 		}
 		return texts(inner)
-	case '[':
+	}
+	if in.PeekKind() == '[' {
 		_, _ = in.ReadToken()
 		return listed(in)
 	}
@@ -41,8 +41,8 @@ func listed(in *jsontext.Decoder) (values []string, given, ok bool) {
 				return nil, false, false
 			}
 			inner, err := in.ReadValue()
-			if inner = inner.Clone(); err != nil || in.PeekKind() != ']' {
-				return nil, false, false
+			if inner = inner.Clone(); err != nil || in.PeekKind() != ']' || bytes.Count(inner, []byte("[")) > 1 {
+				return nil, false, false // no deeper
 			}
 			return texts(inner)
 		}
