@@ -69,7 +69,11 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (b
 		if err != nil {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), readingEnd)
 			defer cancel()
-			_ = c.snaps.Abandon(end, r.Reading, max(rest, readingAgain))
+			rest = max(rest, readingAgain)
+			if c.ending.Err() != nil {
+				rest = 0 // the process ends: another may begin at once
+			}
+			_ = c.snaps.Abandon(end, r.Reading, rest)
 		}
 	}) //nolint:contextcheck // it reads for others too, and outlives the caller
 	return true
