@@ -57,7 +57,7 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (b
 	if begun, err := c.snaps.Begin(ctx, r.Reading); err != nil || !begun {
 		return false
 	}
-	c.aside.Go(func() {
+	c.aside.Go(func() { //nolint:contextcheck // it reads for others too, and outlives the caller
 		ctx, cancel := context.WithTimeout(c.ending, readingMost)
 		defer cancel()
 		rest, err := r.read(ctx)
@@ -75,7 +75,7 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (b
 			}
 			_ = c.snaps.Abandon(end, r.Reading, rest)
 		}
-	}) //nolint:contextcheck // it reads for others too, and outlives the caller
+	})
 	return true
 }
 

@@ -1,8 +1,9 @@
 package central
 
 import (
+	"bytes"
 	"context"
-	"reflect"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -144,7 +145,7 @@ func (c *Client) besides(ctx context.Context, p place, live *policy.Live, v view
 	if !ok {
 		return false
 	}
-	if !reflect.DeepEqual(was, live.Device) {
+	if !alike(was, live.Device) {
 		c.correct(ctx, p, []policy.Device{live.Device})
 	}
 	others := slices.DeleteFunc(slices.Clone(v.Devices), func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, live.Device.ID.Value) })
@@ -155,6 +156,13 @@ func (c *Client) besides(ctx context.Context, p place, live *policy.Live, v view
 		live.NewestSeenAt = policy.Is(newest)
 	}
 	return true
+}
+
+// alike reports whether two records are kept in the same form.
+func alike(a, b policy.Device) bool {
+	one, err := json.Marshal(a)
+	other, otherErr := json.Marshal(b)
+	return err == nil && otherErr == nil && bytes.Equal(one, other)
 }
 
 // confirm asks for a device's twins by their ids, where they are few: one that left
