@@ -51,12 +51,12 @@ func (c *Client) view(ctx context.Context, p place, dev action.Ref) view {
 	return v
 }
 
-// await waits for a snapshot that is being read, for half of the caller's time. A long
-// reading is not waited for.
+// await waits for a snapshot that is being read, for three quarters of the
+// caller's time. A long reading is not waited for.
 func (c *Client) await(ctx context.Context, p place, dev action.Ref) view {
 	till := time.Now().Add(c.timeout)
 	if deadline, ok := ctx.Deadline(); ok {
-		till = time.Now().Add(time.Until(deadline) / 2)
+		till = time.Now().Add(time.Until(deadline) * 3 / 4)
 	}
 	for {
 		v := c.seen(ctx, p, dev.EndpointID, &policy.Device{})
