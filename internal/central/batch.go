@@ -25,13 +25,13 @@ type batch struct {
 	mu      sync.Mutex
 	waiting []*waiter
 	working bool
-	kind    action.CallKind // of the next call
 }
 
 // waiter is one read that waits.
 type waiter struct {
 	dev  action.Ref
-	till time.Time // zero = without end
+	kind action.CallKind // of a call for it alone
+	till time.Time       // zero = without end
 	got  chan looked
 }
 
@@ -44,11 +44,11 @@ type looked struct {
 // readBatched reads one device, together with others that are asked for at the same
 // time. A caller that gives up takes it from nobody.
 func (c *Client) readBatched(ctx context.Context, p place, dev action.Ref, kind action.CallKind) (policy.Live, *action.Trouble) {
-	w := &waiter{dev: dev, got: make(chan looked, 1)}
+	w := &waiter{dev: dev, kind: kind, got: make(chan looked, 1)}
 	w.till, _ = ctx.Deadline()
 	kept, _ := c.batches.LoadOrStore(strings.ToLower(p.tenantID), &batch{})
 	b, _ := kept.(*batch)
-	if b.join(w, kind) {
+	if b.join(w) {
 		c.aside.Go(func() { c.work(p, b) }) //nolint:contextcheck // it reads for others too, and outlives the caller
 	}
 	select {
@@ -61,11 +61,11 @@ func (c *Client) readBatched(ctx context.Context, p place, dev action.Ref, kind 
 }
 
 // join adds a read, and reports whether a worker is to be started.
-func (b *batch) join(w *waiter, kind action.CallKind) bool {
+func (b *batch) join(w *waiter) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	start := !b.working
-	b.waiting, b.working, b.kind = append(b.waiting, w), true, kind
+	b.waiting, b.working = append(b.waiting, w), true
 	return start
 }
 
@@ -78,7 +78,13 @@ func (b *batch) next() (kind action.CallKind, till time.Time, waits bool) {
 	now := time.Now()
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *waiter) bool { return !w.till.IsZero() && !w.till.After(now) })
 	b.working = len(b.waiting) > 0
-	return b.kind, latest(b.waiting), b.working
+	kind = action.CallSpare
+	for _, w := range b.waiting {
+		if w.kind != action.CallSpare { // what one may use serves the others too
+			kind = w.kind
+		}
+	}
+	return kind, latest(b.waiting), b.working
 }
 
 // latest is until when the most patient of some callers waits; zero = without end.

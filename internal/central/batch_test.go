@@ -287,3 +287,23 @@ func TestARecordThatComesTwiceIsReadAlone(t *testing.T) {
 	close(g.open)
 	work.Wait()
 }
+
+// Reads that may use but little of the budget do not keep the others from their call.
+func TestACallIsBookedAsTheMostEntitledOfItsReadsMay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kinds []action.CallKind
+		want  action.CallKind
+	}{
+		"all spare":         {[]action.CallKind{action.CallSpare, action.CallSpare}, action.CallSpare},
+		"the first a check": {[]action.CallKind{action.CallCheck, action.CallSpare}, action.CallCheck},
+		"the last a check":  {[]action.CallKind{action.CallSpare, action.CallCheck}, action.CallCheck},
+	} {
+		b := &batch{}
+		for _, kind := range tt.kinds {
+			b.join(&waiter{kind: kind})
+		}
+		if kind, _, _ := b.next(); kind != tt.want {
+			t.Errorf("%s: %s, want %s", name, kind, tt.want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (b
 	if begun, err := c.snaps.Begin(ctx, r.Reading); err != nil || !begun {
 		return false
 	}
-	c.aside.Go(func() {
+	c.aside.Go(func() { //nolint:contextcheck // it reads for others too, and outlives the caller
 		ctx, cancel := context.WithTimeout(c.ending, readingMost)
 		defer cancel()
 		rest, err := r.read(ctx)
@@ -69,9 +69,13 @@ func (c *Client) renew(ctx context.Context, p place, st action.SnapshotState) (b
 		if err != nil {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), readingEnd)
 			defer cancel()
-			_ = c.snaps.Abandon(end, r.Reading, max(rest, readingAgain))
+			rest = max(rest, readingAgain)
+			if c.ending.Err() != nil {
+				rest = 0 // the process ends: another may begin at once
+			}
+			_ = c.snaps.Abandon(end, r.Reading, rest)
 		}
-	}) //nolint:contextcheck // it reads for others too, and outlives the caller
+	})
 	return true
 }
 

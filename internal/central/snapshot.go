@@ -1,8 +1,9 @@
 package central
 
 import (
+	"bytes"
 	"context"
-	"reflect"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -50,12 +51,12 @@ func (c *Client) view(ctx context.Context, p place, dev action.Ref) view {
 	return v
 }
 
-// await waits for a snapshot that is being read, for half of the caller's time. A long
-// reading is not waited for.
+// await waits for a snapshot that is being read, for three quarters of the
+// caller's time. A long reading is not waited for.
 func (c *Client) await(ctx context.Context, p place, dev action.Ref) view {
 	till := time.Now().Add(c.timeout)
 	if deadline, ok := ctx.Deadline(); ok {
-		till = time.Now().Add(time.Until(deadline) / 2)
+		till = time.Now().Add(time.Until(deadline) * 3 / 4)
 	}
 	for {
 		v := c.seen(ctx, p, dev.EndpointID, &policy.Device{})
@@ -144,7 +145,7 @@ func (c *Client) besides(ctx context.Context, p place, live *policy.Live, v view
 	if !ok {
 		return false
 	}
-	if !reflect.DeepEqual(was, live.Device) {
+	if !alike(was, live.Device) {
 		c.correct(ctx, p, []policy.Device{live.Device})
 	}
 	others := slices.DeleteFunc(slices.Clone(v.Devices), func(d policy.Device) bool { return strings.EqualFold(d.ID.Value, live.Device.ID.Value) })
@@ -155,6 +156,13 @@ func (c *Client) besides(ctx context.Context, p place, live *policy.Live, v view
 		live.NewestSeenAt = policy.Is(newest)
 	}
 	return true
+}
+
+// alike reports whether two records are kept in the same form.
+func alike(a, b policy.Device) bool {
+	one, err := json.Marshal(a)
+	other, otherErr := json.Marshal(b)
+	return err == nil && otherErr == nil && bytes.Equal(one, other)
 }
 
 // confirm asks for a device's twins by their ids, where they are few: one that left

@@ -382,3 +382,25 @@ func (bulkless) Book(_ context.Context, _ string, kind action.CallKind, _ time.D
 }
 
 func (bulkless) Slow(context.Context, string, time.Duration) error { return nil }
+
+// stuck is a ledger whose write does not end before the process does.
+type stuck struct{ *ledgerless }
+
+func (s stuck) Write(ctx context.Context, _ action.Reading, _ []policy.Device, _ int) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A reading that ends with its process holds up no other.
+func TestAReadingThatEndsWithItsProcessLeavesTheTurnToOthers(t *testing.T) {
+	r := newRig(t, nil, nil)
+	l := &ledgerless{book: book{state: action.SnapshotState{Asked: snapshotWorth}}, abandoned: make(chan time.Duration, 1)}
+	c := r.with(t, stuck{l})
+	if live, trouble := c.Look(t.Context(), dev, time.Hour, action.AskNothing); live.Status != policy.LiveFound {
+		t.Fatalf("%+v", trouble)
+	}
+	c.Close()
+	if rest := <-l.abandoned; rest != 0 {
+		t.Errorf("none begins for %s", rest)
+	}
+}

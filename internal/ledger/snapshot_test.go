@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rollcall/internal/action"
 	"rollcall/internal/policy"
 )
@@ -188,7 +190,7 @@ func TestADeviceIsKeptWhole(t *testing.T) {
 		r.taken(t, "one", []policy.Device{full, bare})
 		for _, want := range []policy.Device{full, bare} {
 			f, err := r.Snapshots().Beside(t.Context(), dev.TenantID, want.ID.Value, nil)
-			if err != nil || len(f.Devices) != 1 || !reflect.DeepEqual(f.Devices[0], want) {
+			if err != nil || len(f.Devices) != 1 || !cmp.Equal(f.Devices[0], want) {
 				t.Errorf("%+v %v, want %+v", f.Devices, err, want)
 			}
 		}
