@@ -19,34 +19,57 @@ func (a person) may(b person) bool {
 	return a.user != "" && a.user == b.user && (a.domain == "" || b.domain == "" || a.domain == b.domain)
 }
 
+// domainNames are the DNS names of the domains that a policy knows, by each of their
+// names: those of its map and of its OUs.
+type domainNames map[string]string
+
+func (p Params) domainNames() domainNames {
+	known := domainNames{}
+	for _, ou := range p.DisabledOUs {
+		dns := Loose(ou.domain())
+		known[dns] = dns
+	}
+	for netbios, dns := range p.Domains {
+		dns = Loose(dns)
+		known[dns], known[Loose(netbios)] = dns, dns
+	}
+	return known
+}
+
+// of is a domain's DNS name where the policy knows it; else it is empty, for it may be
+// another name of any.
+func (n domainNames) of(name string) string {
+	return n[strings.Trim(strings.TrimSpace(name), ".")]
+}
+
 // personsOf reads all persons that a text may name. A text such as
 // CORPEX\ceo@corp.example.test or "Chief Person (CORPEX\ceo)" names more than one.
-func (p Params) personsOf(text string) []person {
+func (n domainNames) personsOf(text string) []person {
 	s := Loose(text)
 	if before, inner, ok := strings.Cut(s, "("); ok {
-		return append(p.personsOf(before), p.personsOf(strings.TrimSuffix(strings.TrimSpace(inner), ")"))...)
+		return append(n.personsOf(before), n.personsOf(strings.TrimSuffix(strings.TrimSpace(inner), ")"))...)
 	}
 	if strings.Contains(s, "=") {
-		return []person{p.personOfDN(s)}
+		return []person{n.personOfDN(s)}
 	}
 	domain, user := splitLogin(s)
 	if name, suffix, ok := cutLast(user, "@"); ok {
-		out := []person{{p.knownDomain(suffix), words(name)}}
+		out := []person{{n.of(suffix), words(name)}}
 		if domain != "" {
-			out = append(out, person{p.knownDomain(domain), words(name)})
+			out = append(out, person{n.of(domain), words(name)})
 		}
 		if guest, _, ok := strings.Cut(name, "#ext#"); ok { // a guest's UPN holds the one of their home
 			if home, suffix, ok := cutLast(guest, "_"); ok {
-				out = append(out, person{p.knownDomain(suffix), words(home)})
+				out = append(out, person{n.of(suffix), words(home)})
 			}
 		}
 		return out
 	}
-	return []person{{p.knownDomain(domain), words(user)}}
+	return []person{{n.of(domain), words(user)}}
 }
 
 // personOfDN reads a DN as text roughly: its first value, and its domain.
-func (p Params) personOfDN(s string) person {
+func (n domainNames) personOfDN(s string) person {
 	const comma = "\x00"
 	parts := strings.Split(strings.ReplaceAll(s, `\,`, comma), ",")
 	_, name, _ := strings.Cut(parts[0], "=")
@@ -56,7 +79,7 @@ func (p Params) personOfDN(s string) person {
 			labels = append(labels, strings.TrimSpace(label))
 		}
 	}
-	return person{p.knownDomain(strings.Join(labels, ".")), words(name)}
+	return person{n.of(strings.Join(labels, ".")), words(name)}
 }
 
 // splitLogin splits a login at its first and last backslash; one with slashes in
@@ -93,34 +116,14 @@ func wordsOf(name string) []string {
 	return slices.Compact(all)
 }
 
-// knownDomain is a domain's DNS name where the policy knows it; else it is empty, for
-// it may be another name of any. The policy knows the domains of its map and of its OUs.
-func (p Params) knownDomain(name string) string {
-	name = strings.Trim(strings.TrimSpace(name), ".")
-	if name == "" {
-		return ""
-	}
-	for netbios, dns := range p.Domains {
-		if dns = Loose(dns); Loose(netbios) == name || dns == name {
-			return dns
-		}
-	}
-	for _, ou := range p.DisabledOUs {
-		if dns := Loose(ou.domain()); dns == name {
-			return dns
-		}
-	}
-	return ""
-}
-
 // vipPersons are the persons whom the policy names.
-func (p Params) vipPersons() []person {
+func (n domainNames) vipPersons(v VIP) []person {
 	var out []person
-	for _, u := range p.VIP.Users {
-		out = append(out, p.personsOf(u)...)
+	for _, u := range v.Users {
+		out = append(out, n.personsOf(u)...)
 	}
-	for _, dn := range p.VIP.Persons {
-		out = append(out, person{p.knownDomain(Loose(dn.domain())), words(Loose(dn.common()))})
+	for _, dn := range v.Persons {
+		out = append(out, person{n.of(Loose(dn.domain())), words(Loose(dn.common()))})
 	}
 	return out
 }

@@ -102,9 +102,10 @@ func vip(f Facts, p Params) string {
 			return "host name " + h.Value
 		}
 	}
-	wanted := p.vipPersons()
+	known := p.domainNames()
+	wanted := known.vipPersons(p.VIP)
 	for _, text := range namesOfPeople(f) {
-		for _, named := range p.personsOf(text.Value) {
+		for _, named := range known.personsOf(text.Value) {
 			if text.Known() && slices.ContainsFunc(wanted, named.may) {
 				return "user " + text.Value
 			}
