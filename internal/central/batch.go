@@ -69,10 +69,10 @@ func (b *batch) join(w *waiter) bool {
 	return start
 }
 
-// next drops the reads whose callers gave up, and returns of which kind a call for the
-// others is, and until when they wait; zero = without end. Where none is left the worker
-// ends.
-func (b *batch) next() (kind action.CallKind, till time.Time, waits bool) {
+// next drops the reads whose callers gave up, and returns how many others wait, of which
+// kind a call for them is, and until when they wait; zero = without end. Where none is
+// left the worker ends.
+func (b *batch) next() (waiting int, kind action.CallKind, till time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -84,7 +84,7 @@ func (b *batch) next() (kind action.CallKind, till time.Time, waits bool) {
 			kind = w.kind
 		}
 	}
-	return kind, latest(b.waiting), b.working
+	return len(b.waiting), kind, latest(b.waiting)
 }
 
 // latest is until when the most patient of some callers waits; zero = without end.
@@ -100,25 +100,30 @@ func latest(some []*waiter) (till time.Time) {
 	return till
 }
 
-// take takes the reads that one call can name.
-func (b *batch) take() []*waiter {
+// take takes the first of the reads.
+func (b *batch) take(n int) []*waiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.waiting), batchMost)
+	n = min(len(b.waiting), n)
 	some := b.waiting[:n:n]
 	b.waiting = b.waiting[n:]
 	return some
 }
 
-// work reads until nothing waits. While it waits for its booked call the batch grows.
+// work reads until nothing waits. While it waits for its booked call the batch grows, up
+// to what one call can name. A call that can't be booked fails those for whom it was
+// tried: one that came since may have more time, or a larger share of the budget.
 func (c *Client) work(p place, b *batch) {
 	for {
-		kind, till, waits := b.next()
-		if !waits {
+		n, kind, till := b.next()
+		if n == 0 {
 			return
 		}
 		trouble := c.bookFor(p, kind, till)
-		some := b.take()
+		if trouble == nil {
+			n = batchMost
+		}
+		some := b.take(n)
 		done := make(chan struct{})
 		c.aside.Go(func() {
 			defer close(done)

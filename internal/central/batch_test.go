@@ -302,8 +302,39 @@ func TestACallIsBookedAsTheMostEntitledOfItsReadsMay(t *testing.T) {
 		for _, kind := range tt.kinds {
 			b.join(&waiter{kind: kind})
 		}
-		if kind, _, _ := b.next(); kind != tt.want {
+		if _, kind, _ := b.next(); kind != tt.want {
 			t.Errorf("%s: %s, want %s", name, kind, tt.want)
 		}
 	}
+}
+
+// A call that can't be booked fails nobody who came while it was tried.
+func TestARefusalIsOfThoseForWhomACallWasTried(t *testing.T) {
+	r, g := gated(t, 2)
+	g.left = 0
+	short, cancel := context.WithTimeout(t.Context(), 6*time.Second) // a call comes in seven
+	defer cancel()
+	var work sync.WaitGroup
+	work.Go(func() {
+		if l := r.verify(t, 0, short); l.trouble == nil || !l.trouble.Limited {
+			t.Errorf("%+v", l.trouble)
+		}
+		g.mu.Lock()
+		g.left = -1
+		g.mu.Unlock()
+	})
+	until(t, func() bool { return g.tries.Load() > 0 })
+	work.Go(func() {
+		if l := r.verify(t, 1, t.Context()); l.live.Status != policy.LiveFound && !l.trouble.Limited {
+			t.Errorf("%+v", l.trouble)
+		}
+	})
+	until(t, func() bool { return r.waiting() == 2 })
+	g.open <- struct{}{} // the first try
+	until(t, func() bool { return g.tries.Load() > 1 })
+	if n := r.waiting(); n != 1 {
+		t.Errorf("%d wait, want the one that came since", n)
+	}
+	close(g.open)
+	work.Wait()
 }

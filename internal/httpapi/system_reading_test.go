@@ -15,7 +15,7 @@ import (
 func TestNobodyIsToldToComeAgainWithoutNeed(t *testing.T) {
 	for name, action := range map[string]struct{ path, outcome string }{"evaluate": {"evaluate", "delete"}, "verify-live": {"verify-live", "inactive"}} {
 		t.Run(name, func(t *testing.T) {
-			s := newSystem(t, setup{rates: strict(), snapshot: true, actionTimeout: 8 * time.Second}) // a busy machine takes its time
+			s := newSystem(t, setup{rates: strict(), snapshot: true})
 			events := s.fleet(300, 200)
 			var next atomic.Int64
 			var work sync.WaitGroup
