@@ -71,8 +71,9 @@ type plan struct {
 func (c *Client) lookCentral(ctx context.Context, p place, dev action.Ref, newestWithin time.Duration, how plan) (live policy.Live, trouble *action.Trouble) {
 	aside, cancel := context.WithCancel(ctx)
 	defer cancel()
+	kind := how.kind // the kind of the search may become another while this is asked for
 	newest := sync.OnceValue(func() fetched[time.Time] {
-		at, trouble := c.newestSeen(aside, p, newestWithin, how.kind)
+		at, trouble := c.newestSeen(aside, p, newestWithin, kind)
 		return fetched[time.Time]{at, trouble}
 	})
 	if !how.young {
