@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -138,7 +139,7 @@ func lastAnswer(t *testing.T, conn io.Reader, method string) (status int, a answ
 			continue
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil {
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
 			t.Fatal(err)
 		}
 		status, a = resp.StatusCode, answer{}

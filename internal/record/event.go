@@ -265,7 +265,7 @@ func wholeNumber(s scalar) (int, bool) {
 		text, base = hex, 16
 	}
 	n, err := strconv.ParseUint(text, base, 32)
-	return int(n), err == nil //nolint:gosec // 32 bits fit
+	return int(n), err == nil
 }
 
 func buildOf(s scalar) (int, bool) { return ParseBuild(s.text) }
