@@ -117,6 +117,8 @@ func TestNamesThatAreNearlyAFieldsAreFaultsThatNameIt(t *testing.T) {
 		`{"directory":{"primaryGroupID":516}}`:              "directory.primaryGroupID (directory.primaryGroupId is probably meant)",
 		`{"directory":{"user account control":8192}}`:       "directory.user account control (directory.userAccountControl is probably meant)",
 		`{"directory":{"Member\u00a0Of":[]}}`:               "directory.Member\u00a0Of (directory.memberOf is probably meant)",
+		`{"central":{"associatedPerson.name":"x"}}`:         "central.associatedPerson.name (name is probably meant)",
+		`{"event.owner":{}}`:                                "event.owner (owner is probably meant)",
 		`{"owner":{"Login":"x"}}`:                           "owner.Login (owner.login is probably meant)",
 		`{"Observed_At":"2026-11-30T00:00:00Z"}`:            "Observed_At (observedAt is probably meant)",
 		`{"central":{"groupHierarchy{}":[]}}`:               "central.groupHierarchy{} (groupHierarchy is probably meant)",

@@ -46,8 +46,8 @@ func nearMiss(name string, known []string) string {
 	if len(name) > 4*maxName {
 		return ""
 	}
-	if path, last, dotted := cutLast(name, "."); dotted && path != "" {
-		known, name = eventNames(), last
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 {
+		known, name = eventNames(), name[dot+1:]
 	}
 	plain := plainName(name)
 	for _, k := range known {
@@ -60,8 +60,9 @@ func nearMiss(name string, known []string) string {
 
 // eventNames are the names of an event's fields at any depth that decide something.
 func eventNames() []string {
-	return append(directoryNames(), "observedAt", "login", "id", "type", "lastSeenAt", "registeredAt", "online", "cloned",
-		"isServer", "platform", "build", "overall", "status", "adminIsolated", "selfIsolated", "viaLogin", "group", "groupHierarchy")
+	return append(directoryNames(), "observedAt", "directory", "owner", "central", "login", "id", "tenant", "type", "lastSeenAt", "registeredAt",
+		"online", "cloned", "group", "groupHierarchy", "os", "isServer", "platform", "name", "build", "health", "overall", "threats", "status",
+		"isolation", "adminIsolated", "selfIsolated", "associatedPerson", "viaLogin")
 }
 
 // plainName is a name without what templates and exports put into it.
@@ -73,12 +74,4 @@ func plainName(name string) string {
 		}
 		return r
 	}, strings.ToLower(strings.TrimSpace(name)))
-}
-
-// cutLast is strings.Cut at the last sep.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return "", s, false
 }
