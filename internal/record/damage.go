@@ -30,6 +30,8 @@ func Damage(name string) string {
 		return "it holds an HTML escape: send the letter itself (in a mustache template {{{ }}} or {{& }})"
 	case percentEscape.MatchString(name):
 		return "it holds a percent escape: send the letter itself"
+	case unfilled(strings.ToLower(name)):
+		return "it is what a template left that was not filled in: send the value itself"
 	}
 	return ""
 }

@@ -38,6 +38,11 @@ func TestDamagedNamesAreKnown(t *testing.T) {
 		"an escaped umlaut":                         "m&uuml;ller",
 		"a percent escape":                          "m%C3%BCller",
 		"an escaped blank":                          "Chief%20Person",
+		"a template that was not filled in":         "{{user.login}}",
+		"another one":                               "CN=${host},DC=x",
+		"an object turned into text":                "[object Object]",
+		"a list turned into text":                   "System.Object[]",
+		"a hash turned into text":                   "@{Login=ceo}",
 	} {
 		if record.Damage(name) == "" {
 			t.Errorf("%s: %q passes for whole", what, name)
