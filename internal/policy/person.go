@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 	"unicode"
@@ -42,37 +43,55 @@ func (n domainNames) of(name string) string {
 	return n[strings.Trim(strings.TrimSpace(name), ".")]
 }
 
-// personsOf reads all persons that a text may name. A text such as
-// CORPEX\ceo@corp.example.test or "Chief Person (CORPEX\ceo)" names more than one.
+// namedIn reads all persons that a text of a record may name: as a whole, and each of its
+// pieces, since people write "Chief Person (CORPEX\ceo)", "ceo; j.doe" or "ceo - left".
+func (n domainNames) namedIn(text string) []person {
+	s := Loose(text)
+	out := n.personsOf(s)
+	for _, apart := range []string{" - ", " / ", " | "} {
+		s = strings.ReplaceAll(s, apart, ";")
+	}
+	pieces := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(`<>[]();&|"`, r) })
+	for _, piece := range pieces {
+		out = append(out, n.personsOf(piece)...)
+		for word := range strings.FieldsFuncSeq(piece, func(r rune) bool { return r == ' ' || r == ',' }) {
+			if strings.ContainsAny(word, `\/@`) {
+				out = append(out, n.personsOf(word)...)
+			}
+		}
+	}
+	return out
+}
+
+// personsOf reads the persons that one name stands for. A name such as
+// CORPEX\ceo@corp.example.test stands for one of either domain.
 func (n domainNames) personsOf(text string) []person {
 	s := Loose(text)
-	if before, inner, ok := strings.Cut(s, "("); ok {
-		return append(n.personsOf(before), n.personsOf(strings.TrimSuffix(strings.TrimSpace(inner), ")"))...)
-	}
 	if strings.Contains(s, "=") {
 		return []person{n.personOfDN(s)}
 	}
 	domain, user := splitLogin(s)
-	if name, suffix, ok := cutLast(user, "@"); ok {
-		out := []person{{n.of(suffix), words(name)}}
-		if domain != "" {
-			out = append(out, person{n.of(domain), words(name)})
-		}
-		if guest, _, ok := strings.Cut(name, "#ext#"); ok { // a guest's UPN holds the one of their home
-			if home, suffix, ok := cutLast(guest, "_"); ok {
-				out = append(out, person{n.of(suffix), words(home)})
-			}
-		}
-		return out
+	name, suffix, ok := cutLast(user, "@")
+	if !ok {
+		return []person{{n.of(domain), words(user)}}
 	}
-	return []person{{n.of(domain), words(user)}}
+	out := []person{{n.of(suffix), words(name)}}
+	if domain != "" {
+		out = append(out, person{n.of(domain), words(name)})
+	}
+	if guest, _, ok := strings.Cut(name, "#ext#"); ok { // a guest's UPN holds the one of their home
+		if home, suffix, ok := cutLast(guest, "_"); ok {
+			out = append(out, person{n.of(suffix), words(home)})
+		}
+	}
+	return out
 }
 
 // personOfDN reads a DN as text roughly: its first value, and its domain.
 func (n domainNames) personOfDN(s string) person {
-	const comma = "\x00"
-	parts := strings.Split(strings.ReplaceAll(s, `\,`, comma), ",")
+	parts := strings.Split(unescaped(s), ",")
 	_, name, _ := strings.Cut(parts[0], "=")
+	name, _, _ = strings.Cut(name, "+") // of a name with several values the first
 	var labels []string
 	for _, part := range parts {
 		if label, ok := strings.CutPrefix(strings.TrimSpace(part), "dc="); ok {
@@ -80,6 +99,29 @@ func (n domainNames) personOfDN(s string) person {
 		}
 	}
 	return person{n.of(strings.Join(labels, ".")), words(name)}
+}
+
+// personOf reads a DN.
+func (n domainNames) personOf(dn DN) person {
+	return person{n.of(Loose(dn.domain())), words(Loose(dn.common()))}
+}
+
+// unescaped takes the escapes of a DN away. A sign that would part its values becomes a
+// blank, which parts words as well.
+func unescaped(s string) string {
+	var out []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			out = append(out, s[i])
+			continue
+		}
+		if b, err := hex.DecodeString(s[i+1 : min(i+3, len(s))]); err == nil && len(b) == 1 {
+			out, i = append(out, b[0]), i+2
+			continue
+		}
+		out, i = append(out, ' '), i+1
+	}
+	return Loose(string(out))
 }
 
 // splitLogin splits a login at its first and last backslash; one with slashes in
@@ -123,7 +165,7 @@ func (n domainNames) vipPersons(v VIP) []person {
 		out = append(out, n.personsOf(u)...)
 	}
 	for _, dn := range v.Persons {
-		out = append(out, person{n.of(Loose(dn.domain())), words(Loose(dn.common()))})
+		out = append(out, n.personOf(dn))
 	}
 	return out
 }
@@ -144,7 +186,7 @@ func SamePerson(a, b string) bool {
 func approverWords(name string) []string {
 	s := Loose(name)
 	if strings.Contains(s, "=") {
-		first, _, _ := strings.Cut(strings.ReplaceAll(s, `\,`, " "), ",")
+		first, _, _ := strings.Cut(unescaped(s), ",")
 		_, s, _ = strings.Cut(first, "=")
 	}
 	_, user := splitLogin(s)

@@ -17,7 +17,7 @@ func people(users ...string) Params {
 func isVIP(p Params, text string) bool {
 	known := p.domainNames()
 	wanted := known.vipPersons(p.VIP)
-	return slices.ContainsFunc(known.personsOf(text), func(n person) bool { return slices.ContainsFunc(wanted, n.may) })
+	return slices.ContainsFunc(known.namedIn(text), func(n person) bool { return slices.ContainsFunc(wanted, n.may) })
 }
 
 func TestAPersonIsKnownInEverySpelling(t *testing.T) {

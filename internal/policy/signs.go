@@ -105,13 +105,14 @@ func vip(f Facts, p Params) string {
 	known := p.domainNames()
 	wanted := known.vipPersons(p.VIP)
 	for _, text := range namesOfPeople(f) {
-		for _, named := range known.personsOf(text.Value) {
+		for _, named := range known.namedIn(text.Value) {
 			if text.Known() && slices.ContainsFunc(wanted, named.may) {
 				return "user " + text.Value
 			}
 		}
 	}
-	if m := e.Directory.ManagedByDN; m.Known() && m.Value.among(p.VIP.Persons) {
+	m := e.Directory.ManagedByDN
+	if m.Known() && (m.Value.among(p.VIP.Persons) || slices.ContainsFunc(wanted, known.personOf(m.Value).may)) {
 		return "managedBy " + m.Value.String()
 	}
 	for _, groups := range []Field[[]DN]{e.Owner.MemberOf, e.Directory.MemberOf} {

@@ -1,8 +1,12 @@
 package record
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"rollcall/internal/policy"
 )
 
 // maxName is how many bytes of a strange name are shown.
@@ -39,20 +43,46 @@ func shown(name string) string {
 	return name
 }
 
-// nearMiss is the known name that another one stands for: equal to it but for case,
-// blanks, braces, hyphens and underscores; or dotted, and its last part is known in any
-// object of an event. It is empty where there is none.
+// nearMiss is the known name that another one stands for; it is empty where there is
+// none. That is one of this object's that is equal to it but for case and signs. Where the
+// name is a path, as flattening makes it, its last part is held against the names of all
+// objects of an event; and so is a name with that of its object before it.
 func nearMiss(name string, known []string) string {
 	if len(name) > 4*maxName {
 		return ""
 	}
-	if dot := strings.LastIndexByte(name, '.'); dot > 0 {
-		known, name = eventNames(), name[dot+1:]
+	parts := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune(`.[]{}()/\:;`, r) })
+	parts = slices.DeleteFunc(parts, isIndex)
+	if len(parts) > 1 {
+		return equalTo(plainName(parts[len(parts)-1]), eventNames())
 	}
 	plain := plainName(name)
-	for _, k := range known {
-		if plain == strings.ToLower(k) {
-			return k
+	if len(parts) == 1 {
+		plain = plainName(parts[0])
+	}
+	if meant := equalTo(plain, known); meant != "" {
+		return meant
+	}
+	for _, object := range []string{"directory", "owner", "central", "associatedperson"} {
+		if rest, ok := strings.CutPrefix(plain, object); ok {
+			return equalTo(rest, append(directoryNames(), "login", "viaLogin", "online", "lastSeenAt"))
+		}
+	}
+	return ""
+}
+
+// isIndex reports a part of a path that names no field: the place in a list, the range of
+// a value that AD gives in pieces, or the form of one.
+func isIndex(part string) bool {
+	p := plainName(part)
+	return p == "" || p == "dn" || strings.HasPrefix(p, "range") || strings.Trim(p, "0123456789") == ""
+}
+
+// equalTo is the name that is equal to a plain one; empty where none is.
+func equalTo(plain string, names []string) string {
+	for _, n := range names {
+		if plain == strings.ToLower(n) {
+			return n
 		}
 	}
 	return ""
@@ -65,13 +95,12 @@ func eventNames() []string {
 		"isolation", "adminIsolated", "selfIsolated", "associatedPerson", "viaLogin")
 }
 
-// plainName is a name without what templates and exports put into it.
+// plainName are the letters and digits of a name, in lower case.
 func plainName(name string) string {
 	return strings.Map(func(r rune) rune {
-		switch r {
-		case '{', '}', '[', ']', '_', '-', ' ', '\t', '\u00a0':
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
 			return -1
 		}
 		return r
-	}, strings.ToLower(strings.TrimSpace(name)))
+	}, policy.Loose(name))
 }
