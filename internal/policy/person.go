@@ -153,9 +153,15 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func words(name string) string { return strings.Join(wordsOf(name), " ") }
 
 func wordsOf(name string) []string {
-	all := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+	all := wordsInOrder(name)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// wordsInOrder are the words of a name as they stand, without accents, which people leave
+// out.
+func wordsInOrder(name string) []string {
+	return strings.FieldsFunc(unaccented(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
 // vipPersons are the persons whom the policy names.
@@ -176,6 +182,9 @@ func (n domainNames) vipPersons(v VIP) []person {
 // "Ann (IT)" are. A name without a word in it may be anybody's.
 func SamePerson(a, b string) bool {
 	x, y := approverWords(a), approverWords(b)
+	if strings.Join(x, "") == strings.Join(y, "") { // ann.smith and annsmith
+		return true
+	}
 	if len(x) > len(y) {
 		x, y = y, x
 	}
@@ -193,5 +202,5 @@ func approverWords(name string) []string {
 	if before, _, ok := cutLast(user, "@"); ok {
 		user = before
 	}
-	return wordsOf(user)
+	return wordsInOrder(user)
 }

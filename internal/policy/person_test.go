@@ -43,6 +43,7 @@ func TestNamesWithLettersOfOtherFormsAreOnePerson(t *testing.T) {
 		{`CORPEX\gross`, `CORPEX\groß`}, {`CORPEX\ﬁnn`, `CORPEX\finn`}, {"CN=Chief Person,OU=Users,DC=corp,DC=example,DC=test", "Person, Chief"},
 		{"CN=Chief Person,OU=Users,DC=corp,DC=example,DC=test", "corp.example.test/Users/Chief Person"},
 		{`CN=Person\, Chief,OU=Users,DC=corp,DC=example,DC=test`, "Chief  Person"}, {`CORPEX\j.doe`, "J. Doe"},
+		{`CORPEX\zoë`, "zoe"}, {`CORPEX\muller`, `CORPEX\müller`},
 	} {
 		if !isVIP(people(tc.entry), tc.text) {
 			t.Errorf("the policy's %q does not meet %q", tc.entry, tc.text)
@@ -66,6 +67,8 @@ func TestTwoNamesOfApproversAreOnePersonWhereTheirWordsAreThoseOfOne(t *testing.
 		{"ann", "ann", true}, {`CORPEX\ann`, "ann@corp.example.test", true}, {"Ann (IT)", `CORPEX\ann`, true}, {"ANN", "ann", true},
 		{"ann ", "\u200bann", true}, {"Ann Smith", "smith.ann", true}, {"Smith, Ann", `CORPEX\ann.smith`, true}, {"ａｎｎ", "ann", true},
 		{"CN=ann,OU=Users,DC=x", "ann", true}, {"corp.example.test/Users/ann", "ann", true}, {"", "ann", true}, {"...", "bob", true},
+		{`CORPEX\ann`, "Ann <ann@corp.example.test>", true}, {`CORPEX\ann`, `(CORPEX\ann) Smith`, true}, {"ann.smith", "annsmith@corp.example.test", true},
+		{`CORPEX\ann`, `CN=\61nn,DC=x`, true}, {"ann", "a\u0301nn", true}, {"ann", "ann_corp.example.test#EXT#@tenant.test", true}, {`CORPEX\ann`, `CORPEX\ann\`, true},
 		{"ann", "bob", false}, {`CORPEX\ann`, `CORPEX\bob`, false}, {"ann.smith", "ann.miller", false}, {"ann@corp.example.test", "bob@corp.example.test", false},
 		{"Ann (IT)", "Bob (IT)", false}, {"a.smith", "ann.smith", false},
 	} {
