@@ -13,6 +13,10 @@ func directoryEnabled(f Facts, _ Params, _ time.Time) finding {
 	if e := f.Event.Directory.Enabled; e.Known() && e.Value {
 		return hits("The directory account is enabled.")
 	}
+	bits := f.Event.Directory.UserAccountControl
+	if bits.Known() && bits.Value&(accountDisabled|serverTrustAccount|partialSecretsAccount) == 0 { // PROTECTED_ROLE tells of those two
+		return hits(fmt.Sprintf("The directory account is enabled by its userAccountControl (%d).", bits.Value))
+	}
 	return pass()
 }
 
@@ -100,10 +104,12 @@ func (x Exclusion) covers(f Facts) bool {
 }
 
 // The primary groups of domain controllers, by the end of their SIDs, and the bits of
-// userAccountControl that only their accounts have. They are the same in every language.
+// userAccountControl that only their accounts have, beside that of a disabled account.
+// They are the same in every language.
 const (
 	domainControllers         = 516
 	readOnlyDomainControllers = 521
+	accountDisabled           = 0x2
 	serverTrustAccount        = 0x2000
 	partialSecretsAccount     = 0x4000000
 )

@@ -40,6 +40,22 @@ func TestAVIPNamedBesideSomethingElseIsNeverADelete(t *testing.T) {
 	}
 }
 
+// An account that is enabled by its bits is not deleted, whatever enabled says.
+func TestAnAccountThatIsEnabledByItsBitsIsNeverADelete(t *testing.T) {
+	p, err := policyfile.Parse([]byte(spellingPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 30, 20, 0, 0, 0, time.UTC)
+	for _, bits := range []any{4096, "4096", "0x1000", 69632, 0} {
+		event, live := document(now)
+		object(event, "directory")["userAccountControl"] = bits
+		if got := verdict(t, p, event, live, now); got.Verdict == policy.Delete {
+			t.Errorf("deleted with userAccountControl %v", bits)
+		}
+	}
+}
+
 // A DN whose letters stand escaped is the same person.
 func TestAnEscapedDNOfAVIPIsNeverADelete(t *testing.T) {
 	p, err := policyfile.Parse([]byte(spellingPolicy))
