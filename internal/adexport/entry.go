@@ -119,10 +119,10 @@ func (e entry) one(name string) (string, error) {
 		switch {
 		case v == "":
 			continue
-		case damage(name, v) != "":
-			return "", errors.New(damage(name, v))
 		case typeName(v):
 			return "", fmt.Errorf("%s holds the name of a type in place of a value", name)
+		case damage(name, v) != "":
+			return "", errors.New(damage(name, v))
 		case value != "" && v != value:
 			return "", fmt.Errorf("%s is given twice, and differs", name)
 		}
