@@ -101,9 +101,13 @@ func (n domainNames) personOfDN(s string) person {
 	return person{n.of(strings.Join(labels, ".")), words(name)}
 }
 
-// personOf reads a DN.
+// personOf reads a DN; its first value names the person, whatever its type.
 func (n domainNames) personOf(dn DN) person {
-	return person{n.of(Loose(dn.domain())), words(Loose(dn.common()))}
+	if len(dn) == 0 || len(dn[0]) == 0 {
+		return person{}
+	}
+	_, name, _ := strings.Cut(dn[0][0], "=")
+	return person{n.of(Loose(dn.domain())), words(name)}
 }
 
 // unescaped takes the escapes of a DN away. A sign that would part its values becomes a

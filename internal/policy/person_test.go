@@ -51,6 +51,16 @@ func TestNamesWithLettersOfOtherFormsAreOnePerson(t *testing.T) {
 	}
 }
 
+func TestAPersonWhoseDNBeginsWithAnotherTypeThanCNIsKnown(t *testing.T) {
+	p := people()
+	p.VIP.Persons = []DN{{{"uid=ceo"}, {"ou=Users"}, {"dc=corp"}, {"dc=example"}, {"dc=test"}}}
+	for _, text := range []string{"UID=ceo,OU=Users,DC=corp,DC=example,DC=test", `CORPEX\ceo`, "ceo@corp.example.test", "ceo"} {
+		if !isVIP(p, text) {
+			t.Errorf("the policy's DN does not meet %q", text)
+		}
+	}
+}
+
 func TestAnotherPersonIsNoVIP(t *testing.T) {
 	for _, text := range []string{`LABEX\ceo`, "ceo@lab.example.test", `CORPEX\ceo2`, `CORPEX\j.doe`, "CN=ceo,OU=Users,DC=lab,DC=example,DC=test", "", `\`, "@"} {
 		if isVIP(people(`CORPEX\ceo`), text) {
