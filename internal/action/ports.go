@@ -318,7 +318,7 @@ type Closing struct {
 	Mark
 	TicketID, Decision, DecidedBy, Note, TicketState string
 	OpenedBy                                         string // of the ticket, as it was when SamePerson was judged
-	SamePerson                                       bool   // the one who decides may be the one who opened the ticket
+	SamePerson                                       bool   // the decider may be the opener of the ticket
 	MayChange                                        bool   // the key has the scope that a change needs
 	ApprovalID                                       string
 	ApprovalTTL                                      time.Duration

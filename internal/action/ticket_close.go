@@ -101,8 +101,9 @@ func (r *Runner) closing(call Call, in TicketCloseInput, t Ticket, p policy.Para
 	return c, nil
 }
 
-// samePerson reports whether the one who decides may be the one who opened the ticket:
-// by name or, where the policy asks for it, by API key. Nobody is nobody else.
+// samePerson reports whether the decider may be the opener of the ticket: by name or,
+// where the policy asks for it, by API key. An opener that is not on record may be
+// anybody.
 func samePerson(t Ticket, decidedBy, key string, p policy.Params) bool {
 	return t.OpenedBy == "" || policy.SamePerson(t.OpenedBy, decidedBy) || p.SeparateKeys && (t.OpenedKey == "" || t.OpenedKey == key)
 }

@@ -42,7 +42,7 @@ type looked struct {
 }
 
 // readBatched reads one device, together with others that are asked for at the same
-// time. A caller that gives up takes it from nobody.
+// time. The others still get theirs where a caller gives up.
 func (c *Client) readBatched(ctx context.Context, p place, dev action.Ref, kind action.CallKind) (policy.Live, *action.Trouble) {
 	w := &waiter{dev: dev, kind: kind, got: make(chan looked, 1)}
 	w.till, _ = ctx.Deadline()

@@ -18,7 +18,7 @@ const (
 	snapshotRenew   = 5 * time.Minute  // older than that it is refreshed, aside, while it is asked for
 	snapshotOverlap = 10 * time.Minute // a refresh looks so much further back than the last one
 	snapshotClocks  = 15 * time.Minute // how old a young snapshot may be by this process's clock
-	snapshotWhole   = 12 * time.Hour   // after which all devices are read anew: who left Central is on no increment
+	snapshotWhole   = 12 * time.Hour   // after which all devices are read anew: a device that left Central is on no increment
 	snapshotWrite   = 500 * time.Millisecond
 	snapshotPoll    = 250 * time.Millisecond // how often a look that waits for it asks
 	// snapshotWorth is how many must ask within two to four minutes to make a reading of

@@ -148,7 +148,7 @@ func TestAVerdictGivenAsEvidenceCountsAsNone(t *testing.T) {
 	}
 }
 
-// What a playbook is told to do next: wait only where the wait is short.
+// next asks a playbook to wait only where the wait is short.
 func TestAPlaybookIsToldToWaitOnlyWhereTheWaitIsShort(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(s *system) answer

@@ -165,7 +165,8 @@ func personShown(f Facts) bool {
 }
 
 // groupsOfOwnerSaid reports whether the event says which groups the owner is in, and
-// who that is. Only vip.groups asks for it; of what can't be read INPUT_INVALID tells.
+// names the owner. Only vip.groups asks for it. A value that can't be read is
+// INPUT_INVALID's business.
 func groupsOfOwnerSaid(f Facts, p Params) bool {
 	o := f.Event.Owner
 	return len(p.VIP.Groups) == 0 || o.MemberOf.State != Absent && o.Login.State != Absent

@@ -203,7 +203,9 @@ func notAPerson(s string) string {
 	return ""
 }
 
-// loginParts splits a login for checking; a UPN's domain is not looked at.
+// loginParts splits a login to tell what is wrong with it. The policy itself reads logins
+// in two other ways: widely where a name protects, and strictly where it permits. A UPN's
+// domain is not looked at.
 func loginParts(s string) (domain, user string) {
 	s = strings.ReplaceAll(s, "/", `\`)
 	domain, user, ok := strings.Cut(s, `\`)

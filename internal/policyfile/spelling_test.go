@@ -64,7 +64,7 @@ func (d dice) formed(s string) string {
 	return s
 }
 
-// people are who is protected: NetBIOS and DNS domain, login and common name.
+// people are the protected persons: NetBIOS and DNS domain, login and common name.
 var people = []struct{ netbios, dns, login, name string }{
 	{"CORPEX", "corp.example.test", "ceo", "Chief Person"}, {"CORPEX", "corp.example.test", "m.müller", "Märta Müller"},
 	{"CORPEX", "corp.example.test", "o'brien", "Pat O'Brien"}, {"LABEX", "lab.example.test", "zoë", "Zoë Öberg"},
